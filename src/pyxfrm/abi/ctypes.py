@@ -1,0 +1,113 @@
+"""The C types that structures are declared with.
+
+A structure is a ``NamedTuple`` whose annotations are rows: the Python type a reader gets, and, inside
+``Annotated``, how C lays it out. Offsets and padding are not written down: they follow from C's own rule
+(each field at a multiple of its alignment, the whole rounded up to the largest), and a golden file made by a
+compiler checks them.
+
+Padding is data too: the kernel compares selectors with memcmp, padding included, and a recorded message must
+come out as it went in. So a structure that has padding declares a last field ``pad``, which holds all its padding
+bytes one after another.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+__all__ = [
+    "C_STRUCTS",
+    "NETLINK_H",
+    "XFRM_H",
+    "Addr",
+    "AlgName",
+    "Be16",
+    "Be32",
+    "Blob",
+    "Bytes",
+    "CStruct",
+    "I32",
+    "Padding",
+    "Scalar",
+    "Secret",
+    "Tail",
+    "U8",
+    "U16",
+    "U32",
+    "U64",
+    "c_struct",
+]
+
+NETLINK_H = "linux/netlink.h"
+XFRM_H = "linux/xfrm.h"
+
+
+class Scalar(NamedTuple):
+    """An integer: ``code`` as in :mod:`struct`, ``size`` bytes, network byte order if ``big``."""
+
+    code: str
+    size: int
+    big: bool = False
+
+
+class Bytes(NamedTuple):
+    """``size`` raw bytes, aligned to ``align``."""
+
+    size: int
+    align: int = 1
+
+
+class Tail(NamedTuple):
+    """A flexible array at the end: all the bytes that are left. ``secret``: never shown."""
+
+    secret: bool = False
+
+
+class Padding(NamedTuple):
+    """Marks the field that collects the padding bytes; ``size`` in all."""
+
+    size: int
+
+
+U8 = Annotated[int, Scalar("B", 1)]
+U16 = Annotated[int, Scalar("H", 2)]
+U32 = Annotated[int, Scalar("I", 4)]
+U64 = Annotated[int, Scalar("Q", 8)]
+I32 = Annotated[int, Scalar("i", 4)]
+Be16 = Annotated[int, Scalar("H", 2, big=True)]
+Be32 = Annotated[int, Scalar("I", 4, big=True)]
+Addr = Annotated[bytes, Bytes(16, 4)]  # xfrm_address_t: IPv4 in the first 4 bytes, or IPv6
+AlgName = Annotated[bytes, Bytes(64)]  # char[64], NUL-terminated
+Blob = Annotated[bytes, Tail()]
+Secret = Annotated[bytes, Tail(secret=True)]
+
+
+class CStruct(NamedTuple):
+    """What is known of a structure besides its rows: its name in C and the header that defines it."""
+
+    c_name: str
+    header: str
+    cls: type[Any]
+
+
+C_STRUCTS: dict[type[Any], CStruct] = {}
+
+T = TypeVar("T", bound=tuple[Any, ...])
+
+
+def c_struct(c_name: str, header: str = XFRM_H) -> Any:
+    """Register a ``NamedTuple`` as the declaration of ``struct c_name`` of ``header``."""
+
+    def register(cls: type[T]) -> type[T]:
+        C_STRUCTS[cls] = CStruct(c_name, header, cls)
+        if Secret in cls.__annotations__.values() or "Secret" in cls.__annotations__.values():
+            cls.__repr__ = _repr_without_secrets  # type: ignore[method-assign]
+        return cls
+
+    return register
+
+
+def _repr_without_secrets(self: Any) -> str:
+    """``repr`` of a structure with a key: as a NamedTuple's own, the key replaced by its length."""
+    *shown, (tail, key) = self._asdict().items()
+    fields = "".join(f"{name}={value!r}, " for name, value in shown)
+    return f"{type(self).__name__}({fields}{tail}=<{len(key)} bytes hidden>)"
