@@ -15,9 +15,6 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 __all__ = [
-    "C_STRUCTS",
-    "NETLINK_H",
-    "XFRM_H",
     "Addr",
     "AlgName",
     "Be16",
@@ -25,15 +22,18 @@ __all__ = [
     "Blob",
     "Bytes",
     "CStruct",
+    "C_STRUCTS",
     "I32",
+    "NETLINK_H",
     "Padding",
     "Scalar",
     "Secret",
     "Tail",
-    "U8",
     "U16",
     "U32",
     "U64",
+    "U8",
+    "XFRM_H",
     "c_struct",
 ]
 
@@ -99,7 +99,7 @@ def c_struct(c_name: str, header: str = XFRM_H) -> Any:
 
     def register(cls: type[T]) -> type[T]:
         C_STRUCTS[cls] = CStruct(c_name, header, cls)
-        if Secret in cls.__annotations__.values() or "Secret" in cls.__annotations__.values():
+        if Secret in cls.__annotations__.values():
             cls.__repr__ = _repr_without_secrets  # type: ignore[method-assign]
         return cls
 

@@ -16,15 +16,15 @@ from pyxfrm.abi import structs as s
 
 __all__ = [
     "ATTRIBUTES",
-    "MESSAGES",
-    "SAD_ATTRIBUTES",
-    "SPD_ATTRIBUTES",
     "Array",
     "Flag",
     "Int",
+    "MESSAGES",
     "MessageRow",
     "Payload",
     "Raw",
+    "SAD_ATTRIBUTES",
+    "SPD_ATTRIBUTES",
 ]
 
 

@@ -1,7 +1,5 @@
 """Of ``<linux/netlink.h>``: what an XFRM socket sees."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from pyxfrm.abi.ctypes import I32, NETLINK_H, U16, U32, c_struct
@@ -46,10 +44,10 @@ __all__ = [
     "NLM_F_REPLACE",
     "NLM_F_REQUEST",
     "NLM_F_ROOT",
-    "SOL_NETLINK",
     "NlAttr",
     "NlMsgErr",
     "NlMsgHdr",
+    "SOL_NETLINK",
 ]
 
 NETLINK_XFRM = 6

@@ -4,8 +4,6 @@ Integers are in host byte order unless their type says ``Be``. Names are C's; on
 ``struct xfrm_userpolicy_default`` had to become ``in_``, a word Python keeps for itself.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, NamedTuple
 
 from pyxfrm.abi.ctypes import (

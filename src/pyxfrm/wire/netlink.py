@@ -24,9 +24,9 @@ from pyxfrm.wire.attrs import Attr, read_run
 from pyxfrm.wire.codec import codec
 
 __all__ = [
-    "HEADER_SIZE",
     "DoneBody",
     "ErrorBody",
+    "HEADER_SIZE",
     "decode_done",
     "decode_error",
     "frames",
