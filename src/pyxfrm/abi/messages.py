@@ -105,6 +105,7 @@ XFRMA_ADDRESS_FILTER = _attr(26, "XFRMA_ADDRESS_FILTER", s.AddressFilter)
 XFRMA_PAD = _attr(27, "XFRMA_PAD", Flag())
 XFRMA_OFFLOAD_DEV = _attr(28, "XFRMA_OFFLOAD_DEV", s.UserOffload)
 XFRMA_SET_MARK = _attr(29, "XFRMA_SET_MARK", _U32)
+XFRMA_OUTPUT_MARK = XFRMA_SET_MARK  # its older name
 XFRMA_SET_MARK_MASK = _attr(30, "XFRMA_SET_MARK_MASK", _U32)
 XFRMA_IF_ID = _attr(31, "XFRMA_IF_ID", _U32)
 XFRMA_MTIMER_THRESH = _attr(32, "XFRMA_MTIMER_THRESH", _U32)
@@ -125,8 +126,10 @@ def _sad(number: int, name: str, payload: Payload) -> int:
     return number
 
 
+XFRMA_SAD_UNSPEC = 0
 XFRMA_SAD_CNT = _sad(1, "XFRMA_SAD_CNT", _U32)
 XFRMA_SAD_HINFO = _sad(2, "XFRMA_SAD_HINFO", s.SadHinfo)
+XFRMA_SAD_MAX = 2
 
 
 def _spd(number: int, name: str, payload: Payload) -> int:
@@ -134,10 +137,12 @@ def _spd(number: int, name: str, payload: Payload) -> int:
     return number
 
 
+XFRMA_SPD_UNSPEC = 0
 XFRMA_SPD_INFO = _spd(1, "XFRMA_SPD_INFO", s.SpdInfo)
 XFRMA_SPD_HINFO = _spd(2, "XFRMA_SPD_HINFO", s.SpdHinfo)
 XFRMA_SPD_IPV4_HTHRESH = _spd(3, "XFRMA_SPD_IPV4_HTHRESH", s.SpdHthresh)
 XFRMA_SPD_IPV6_HTHRESH = _spd(4, "XFRMA_SPD_IPV6_HTHRESH", s.SpdHthresh)
+XFRMA_SPD_MAX = 4
 
 
 def _msg(
@@ -178,3 +183,4 @@ XFRM_MSG_SETDEFAULT = _msg(0x27, "XFRM_MSG_SETDEFAULT", s.UserPolicyDefault)
 XFRM_MSG_GETDEFAULT = _msg(0x28, "XFRM_MSG_GETDEFAULT", s.UserPolicyDefault)
 XFRM_MSG_MIGRATE_STATE = _msg(0x29, "XFRM_MSG_MIGRATE_STATE", s.UserMigrateState)
 XFRM_MSG_MAX = 0x29
+XFRM_NR_MSGTYPES = XFRM_MSG_MAX + 1 - XFRM_MSG_BASE

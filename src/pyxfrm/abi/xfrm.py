@@ -50,6 +50,7 @@ XFRM_AE_ETHR = 8  # expiry timer threshold
 XFRM_AE_CR = 16  # cause: replay update
 XFRM_AE_CE = 32  # cause: timer expiry
 XFRM_AE_CU = 64  # cause: policy update
+XFRM_AE_MAX = 64
 
 XFRM_STATE_NOECN = 1
 XFRM_STATE_DECAP_DSCP = 2
@@ -98,12 +99,12 @@ XFRMNLGRP_MIGRATE = 7
 XFRMNLGRP_MAPPING = 8
 XFRMNLGRP_MAX = 8
 
-# <linux/udp.h>, <linux/tcp.h>
+# <linux/udp.h>
 UDP_ENCAP_ESPINUDP_NON_IKE = 1
 UDP_ENCAP_ESPINUDP = 2
 TCP_ENCAP_ESPINTCP = 7
 
-# <linux/in.h>, <linux/socket.h>: protocols that name an SA, and address families
+# <sys/socket.h>, <linux/in.h>, <linux/in6.h>, <linux/ipsec.h>: address families, and protocols that name an SA
 AF_UNSPEC = 0
 AF_INET = 2
 AF_INET6 = 10
