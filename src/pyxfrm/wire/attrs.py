@@ -17,7 +17,16 @@ from pyxfrm.abi.netlink import NLA_TYPE_MASK
 from pyxfrm.errors import MalformedError, UsageError
 from pyxfrm.wire.codec import codec
 
-__all__ = ["Attr", "decode_payload", "encode_payload", "join", "make", "read_run", "spans"]
+__all__ = [
+    "Attr",
+    "decode_payload",
+    "encode_payload",
+    "join",
+    "make",
+    "payload_size",
+    "read_run",
+    "spans",
+]
 
 _HEADER = struct.Struct("=HH")
 _INTS = {size: struct.Struct("=" + code) for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))}
@@ -75,7 +84,7 @@ def read_run(data: bytes, start: int, end: int) -> tuple[tuple[Attr, ...], bytes
     """The attributes of ``data[start:end]`` and the bytes that are no attribute."""
     found = []
     for _, number, first, last in spans(data, start, end):
-        start = min((last + 3) & ~3, end) if (last - first) % 4 else last
+        start = min(last + (first - last) % 4, end)
         found.append(Attr(number, data[first:last], data[last:start]))
     return tuple(found), data[start:end]
 
@@ -110,9 +119,21 @@ def _decode_kind(kind: Payload, payload: bytes) -> Any:
         return True
     if isinstance(kind, Array):
         one = codec(kind.of)
-        whole = len(payload) // one.size * one.size
+        whole = payload_size(kind, payload)
         return tuple([one.decode(payload, at) for at in range(0, whole, one.size)])
     return codec(kind).decode(payload)
+
+
+def payload_size(kind: Payload, payload: bytes) -> int:
+    """How many bytes of a payload of that kind mean something; what follows is not looked at."""
+    if isinstance(kind, Int | Raw):
+        return kind.size
+    if isinstance(kind, Flag):
+        return 0
+    one = codec(kind.of if isinstance(kind, Array) else kind)
+    if isinstance(kind, Array):
+        return len(payload) // one.size * one.size
+    return len(payload) if one.tail else one.size
 
 
 def encode_payload(number: int, value: Any, space: Space = ATTRIBUTES) -> bytes:

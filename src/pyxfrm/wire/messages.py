@@ -93,6 +93,10 @@ class Message(NamedTuple):
         row = MESSAGES.get(self.header.nlmsg_type)
         return decode_payload(number, raw, row.space if row else ATTRIBUTES)
 
+    def __repr__(self) -> str:  # an echoed request or what is left over may hold a key
+        head = f"{self.name}, seq {self.header.nlmsg_seq}, {self.header.nlmsg_len} bytes"
+        return f"Message({head}, body={self.body!r}, attrs={self.attrs!r})"
+
     def encode(self) -> bytes:
         """Back to bytes; the header goes out as it stands, its length included."""
         attrs = b"".join([a.encode() for a in self.attrs])
@@ -110,8 +114,8 @@ def _encode_body(body: Any) -> bytes:
 
 
 def decode(data: bytes, start: int = 0, end: int | None = None) -> Message:
-    """The message ``data[start:end]``. Its bounds are the caller's (see :func:`decode_all`)."""
-    end = len(data) if end is None else end
+    """The message ``data[start:end]``, whatever length its header claims (see :func:`decode_all`)."""
+    end = len(data) if end is None else min(end, len(data))
     if end - start < HEADER_SIZE:
         raise MalformedError(f"netlink header: needs 16 bytes, has {end - start}", start)
     header = _HEADER.decode(data, start)
@@ -124,7 +128,7 @@ def decode(data: bytes, start: int = 0, end: int | None = None) -> Message:
     row = MESSAGES.get(number)
     if row is None:
         return Message(header, None, (), data[first:end])
-    if number in _DUMPABLE and header.nlmsg_flags & NLM_F_DUMP == NLM_F_DUMP:
+    if number in _DUMPABLE and header.nlmsg_flags & NLM_F_DUMP:  # one of its two bits is enough
         return Message(header, None, *read_run(data, first, end))
     return _decode_known(row, header, data, first, end)
 
@@ -144,7 +148,10 @@ def _decode_known(row: MessageRow, header: NlMsgHdr, data: bytes, first: int, en
 
 
 def decode_all(datagram: bytes) -> Iterator[Message]:
-    """Every whole message of a datagram; bytes after the last are ``netlink.leftover``'s."""
+    """Every whole message of a datagram; bytes after the last are :func:`pyxfrm.wire.netlink.leftover`.
+
+    Raises :class:`MalformedError` at the first one that does not decode.
+    """
     for start, end in netlink.frames(datagram):
         yield decode(datagram, start, end)
 

@@ -95,6 +95,9 @@ class ErrorBody(NamedTuple):
         """Number of the attribute that was missing (NLMSGERR_ATTR_MISS_TYPE)."""
         return self._u32(NLMSGERR_ATTR_MISS_TYPE)
 
+    def __repr__(self) -> str:  # the echoed request may hold a key
+        return f"ErrorBody({self.error}, {self.text!r}, echo=<{len(self.echo)} bytes>)"
+
     def encode(self) -> bytes:
         """The body back as bytes."""
         head = _ERROR.encode(NlMsgErr(self.error, self.request))
@@ -107,6 +110,9 @@ class DoneBody(NamedTuple):
     error: int
     attrs: tuple[Attr, ...]
     rest: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"DoneBody({self.error}, {len(self.attrs)} attributes)"
 
     def encode(self) -> bytes:
         """The body back as bytes."""
