@@ -3,6 +3,7 @@
     XfrmError
     ├── UsageError        the caller's mistake: a value that makes no sense; nothing was sent
     ├── MalformedError    bytes that are not what they should be; nothing was changed
+    │                     (a file of them: pyxfrm.transport.recording.RecordingError)
     ├── RefusedError      XFRM (a kernel or an engine) said no, and why
     ├── TransportError    no answer, or answers were lost; what was asked may or may not have happened
     └── SaLostError       an SA is gone from both its old and its new place: rekey at the IKE level
