@@ -1,0 +1,96 @@
+"""What differs between kernels: named behaviours, one row a kernel.
+
+A profile is chosen when an engine is made. Code asks a profile for a behaviour by name and never for a version; a known
+fault of a shipped kernel is a behaviour like any other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = [
+    "EXACT_MARKS",
+    "LINUX_6_12",
+    "LINUX_7_2",
+    "LINUX_7_2_NOMIG",
+    "LINUX_7_3",
+    "PROFILES",
+    "Profile",
+]
+
+
+class Profile(NamedTuple):
+    """The behaviours of one kernel.
+
+    ``msg_max``              highest XFRM message number it knows; above it: EINVAL, no text
+    ``attr_max``             highest XFRMA number it knows; above it: ignored
+    ``migrate``              built with CONFIG_XFRM_MIGRATE
+    ``exact_marks``          control-plane lookups match mark and mask exactly (the announced fix); else by ``key & m == v``
+    ``clone_offload_type``   a clone's offload type is set, so that MIGRATE_STATE with OFFLOAD_DEV can succeed
+    ``align_u64``            64-bit attributes are put at multiples of 8 with XFRMA_PAD (no efficient unaligned access)
+    ``iptfs``                built with CONFIG_XFRM_IPTFS
+    ``cpus``                 number of possible CPUs: an SA_PCPU must be below it
+    ``pcpu``                 knows per-CPU SAs
+    ``hz``                   CONFIG_HZ: the unit of replay timers that GETAE shows in tenths of a second
+    ``selinux``              SELinux is the active security module (no policy loaded); else contexts are ignored
+    ``iptfs_mode``           knows XFRM_MODE_IPTFS, with or without the code behind it
+    ``mtimer_texts``         refusals of XFRMA_MTIMER_THRESH: without encapsulation, and on an output SA
+    ``tfcpad_limit``         XFRMA_TFCPAD is held to 65535
+    ``auth_by_number``       whether AUTH_TRUNC was given is told by the algorithm's number: one that has none is overruled by AUTH
+    ``offload_type_first``   that a type has no offload is said before anything else about offload
+    ``offload_if_id``        an inbound SA with an if_id can be offloaded
+    ``missing_algorithms``   names of the list of algorithms that its crypto lacks
+    ``mode_max``             a template's mode must be below it
+    """
+
+    name: str
+    msg_max: int = 0x29
+    attr_max: int = 41
+    migrate: bool = True
+    exact_marks: bool = False
+    clone_offload_type: bool = False
+    align_u64: bool = False
+    iptfs: bool = False
+    cpus: int = 1
+    pcpu: bool = True
+    hz: int = 100
+    selinux: bool = True
+    iptfs_mode: bool = True
+    mtimer_texts: tuple[str, str] = (
+        "MTIMER_THRESH requires encapsulation",
+        "MTIMER_THRESH should not be set on output SA",
+    )
+    tfcpad_limit: bool = True
+    auth_by_number: bool = False
+    offload_type_first: bool = False
+    offload_if_id: bool = False
+    missing_algorithms: frozenset[str] = frozenset(("hmac(rmd160)", "hmac(sm3)", "cbc(sm4)"))
+    mode_max: int = 6
+
+
+LINUX_7_2 = Profile("LINUX_7_2")
+LINUX_7_2_NOMIG = LINUX_7_2._replace(name="LINUX_7_2_NOMIG", migrate=False)
+LINUX_7_3 = LINUX_7_2._replace(name="LINUX_7_3", iptfs=True, cpus=4)
+EXACT_MARKS = LINUX_7_2._replace(name="EXACT_MARKS", exact_marks=True)
+LINUX_6_12 = Profile(
+    "LINUX_6_12",
+    msg_max=0x28,
+    attr_max=35,
+    align_u64=True,
+    iptfs_mode=False,
+    mtimer_texts=(
+        "MTIMER_THRESH attribute can only be set on ENCAP states",
+        "MTIMER_THRESH attribute should not be set on output SA",
+    ),
+    tfcpad_limit=False,
+    auth_by_number=True,
+    offload_type_first=True,
+    offload_if_id=True,
+    missing_algorithms=frozenset(("hmac(sm3)", "cbc(sm4)")),
+    mode_max=5,
+)
+
+PROFILES = {
+    profile.name: profile
+    for profile in (LINUX_7_2, LINUX_7_2_NOMIG, LINUX_7_3, EXACT_MARKS, LINUX_6_12)
+}

@@ -1,0 +1,50 @@
+"""Network devices of a namespace, as far as XFRM asks about them: names for offload to land on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyxfrm.engine.sa import Sa
+
+__all__ = ["Device", "Devices"]
+
+
+@dataclass(slots=True)
+class Device:
+    """A device.
+
+    ``ifindex``  its number, from 1
+    ``crypto``   offers crypto offload (NETIF_F_HW_ESP)
+    ``packet``   offers packet offload too
+    ``esn``      can offload SAs with ESN
+    ``refuses``  its driver refuses every SA (to try the error path)
+    ``up``       administratively up
+    ``states``   the SAs it carries
+    """
+
+    ifindex: int
+    name: str
+    crypto: bool = False
+    packet: bool = False
+    esn: bool = True
+    refuses: bool = False
+    up: bool = True
+    states: list[Sa] = field(default_factory=list)
+
+
+class Devices:
+    """The devices, by ifindex."""
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, Device] = {1: Device(1, "lo")}
+
+    def add(self, device: Device) -> Device:
+        """Register a device; one with the same ifindex is replaced."""
+        self._by_index[device.ifindex] = device
+        return device
+
+    def get(self, ifindex: int) -> Device | None:
+        """The device of that number, None if there is none."""
+        return self._by_index.get(ifindex)

@@ -1,0 +1,198 @@
+"""One SA as the engine keeps it (struct xfrm_state).
+
+What a move never changes is in :class:`Traits`, an immutable value that the old and the new SA share; what says where the SA is and how it is wrapped
+is in the :class:`Sa` itself. Addresses are the 16 raw bytes of xfrm_address_t; the SPI is its 4 bytes in network order.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+from pyxfrm.abi.structs import (
+    Algo,
+    AlgoAead,
+    AlgoAuth,
+    LifetimeCfg,
+    ReplayState,
+    ReplayStateEsn,
+    Selector,
+)
+from pyxfrm.abi.xfrm import AF_INET, AF_INET6
+
+__all__ = [
+    "Iptfs",
+    "NO_PCPU",
+    "Sa",
+    "State",
+    "Traits",
+    "key_of",
+]
+
+NO_PCPU = 0xFFFFFFFF
+_key = struct.Struct("=16s4sHB").pack
+
+_NO_REPLAY = ReplayState(0, 0, 0)
+
+
+class State(IntEnum):
+    """Where an SA is in its life (include/net/xfrm.h)."""
+
+    VOID = 0
+    ACQ = 1
+    VALID = 2
+    ERROR = 3
+    EXPIRED = 4
+    DEAD = 5
+
+
+class Iptfs(NamedTuple):
+    """IP-TFS settings, as they are dumped; None where the direction has none."""
+
+    drop_time: int | None = None
+    reorder_window: int | None = None
+    dont_frag: bool = False
+    init_delay: int | None = None
+    max_qsize: int | None = None
+    pkt_size: int | None = None
+
+
+class Traits(NamedTuple):
+    """What stays the same when an SA moves.
+
+    ``replay_window``  of the legacy bitmap, in packets; ``extra_flags``: XFRM_SA_XFLAG_*
+    ``aead``, ``auth``, ``crypt``, ``comp``  the algorithms, names as the kernel knows them
+    ``algorithms``     the same as the attributes of a dump, built once
+    ``sec_ctx``        security context as (doi, alg, text), or None
+    ``seq``            km.seq: the ACQUIRE this SA answers
+    ``maxage``, ``maxdiff``  thresholds of replay events: ticks of the kernel's clock (the profile's ``hz``), packets
+    ``id_pad``         the padding of struct xfrm_id as it was given: it is kept, and shown
+    """
+
+    mode: int
+    flags: int
+    replay_window: int
+    lft: LifetimeCfg
+    seq: int = 0
+    extra_flags: int = 0
+    aead: AlgoAead | None = None
+    auth: AlgoAuth | None = None
+    crypt: Algo | None = None
+    comp: Algo | None = None
+    algorithms: bytes = b""
+    coaddr: bytes | None = None
+    tfcpad: int = 0
+    if_id: int = 0
+    sec_ctx: tuple[int, int, bytes] | None = None
+    dir: int = 0
+    pcpu_num: int = NO_PCPU
+    iptfs: Iptfs | None = None
+    maxage: int = 0
+    maxdiff: int = 0
+    id_pad: bytes = bytes(3)
+
+
+def key_of(daddr: bytes, spi: bytes, family: int, proto: int) -> bytes:
+    """The 23 bytes under which an SA is found: as in struct xfrm_usersa_id; of an IPv4 address 4 bytes count."""
+    return _key(daddr[:4] if family == AF_INET else daddr, spi, family, proto)
+
+
+def same_address(one: bytes, other: bytes, family: int) -> bool:
+    """Whether two addresses are equal as far as the family looks at them; never for an unknown family."""
+    if family == AF_INET:
+        return one[:4] == other[:4]
+    return family == AF_INET6 and one == other
+
+
+class Sa:
+    """One SA.
+
+    ``key``       see :func:`key_of`
+    ``sel``       its selector
+    ``mark``, ``smark``  (value, mask): for the lookup; set on packets it made
+    ``encap``     the 24 bytes of struct xfrm_encap_tmpl, or None
+    ``offload``   (ifindex, flags) of struct xfrm_user_offload, or None
+    ``replay``, ``esn``  sequence numbers and windows; with ``esn`` the former is not used
+    ``bytes``, ``packets``, ``add_time``, ``use_time``  struct xfrm_lifetime_cur
+    ``stats``     (replay_window, replay, integrity_failed)
+    ``mapping_maxage``  seconds between two MAPPING events; ``nat_keepalive``: seconds between two keepalives
+    ``dying``     a soft limit was reported
+    ``soft_left``  seconds that were left to the soft limit of age when the timer was set for it, or None
+    ``tunnel``    the IP-in-IP SA an IPComp SA leans on; ``tunnel_users``: how many lean on this one
+    ``serial``    order of insertion; ``rank``: place in its hash chains, higher is nearer to the front
+    """
+
+    __slots__ = (
+        "add_time",
+        "bytes",
+        "daddr",
+        "dying",
+        "encap",
+        "esn",
+        "family",
+        "key",
+        "lastused",
+        "mapping_maxage",
+        "mark",
+        "nat_keepalive",
+        "offload",
+        "packets",
+        "proto",
+        "rank",
+        "replay",
+        "reqid",
+        "saddr",
+        "sel",
+        "serial",
+        "smark",
+        "soft_left",
+        "spi",
+        "state",
+        "stats",
+        "traits",
+        "tunnel",
+        "tunnel_users",
+        "use_time",
+    )
+
+    def __init__(
+        self,
+        traits: Traits,
+        daddr: bytes,
+        spi: bytes,
+        proto: int,
+        family: int,
+        saddr: bytes,
+        reqid: int,
+        sel: Selector,
+    ) -> None:
+        self.traits = traits
+        self.daddr = daddr
+        self.spi = spi
+        self.proto = proto
+        self.family = family
+        self.saddr = saddr
+        self.reqid = reqid
+        self.sel = sel
+        self.key = key_of(daddr, spi, family, proto)
+        self.mark = self.smark = (0, 0)
+        self.encap: bytes | None = None
+        self.offload: tuple[int, int] | None = None
+        self.replay = _NO_REPLAY
+        self.esn: ReplayStateEsn | None = None
+        self.bytes = self.packets = self.add_time = self.use_time = self.lastused = 0
+        self.stats = (0, 0, 0)
+        self.mapping_maxage = self.nat_keepalive = 0
+        self.state = State.VOID
+        self.dying = False
+        self.soft_left: int | None = None
+        self.tunnel: Sa | None = None
+        self.tunnel_users = 0
+        self.serial = self.rank = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Sa proto {self.proto} spi 0x{self.spi.hex()} family {self.family} daddr {self.daddr.hex()} "
+            f"reqid {self.reqid} {self.state.name}>"
+        )

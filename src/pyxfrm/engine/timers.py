@@ -1,0 +1,65 @@
+"""Timers without a clock: a heap of what is due when.
+
+A timer is named by its subject and kind; setting it again moves it. Stale heap entries are skipped when they come up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pyxfrm.engine.core import Engine
+
+__all__ = ["Action", "Due", "Timers"]
+
+Action = Callable[["Engine", Any, float], None]
+
+
+class Due(NamedTuple):
+    """A timer that ran off."""
+
+    when: float
+    subject: Any
+    action: Action
+
+
+class Timers:
+    """All timers of an engine. ``set`` is O(log n); ``cancel`` is O(1)."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int]] = []
+        self._live: dict[int, tuple[float, Any, Action]] = {}
+        self._names: dict[tuple[int, Action], int] = {}
+        self._serial = 0
+
+    def set(self, subject: Any, action: Action, when: float) -> None:
+        """Call ``action(engine, subject, when)`` at ``when``; an earlier setting of the same pair is forgotten."""
+        self.cancel(subject, action)
+        self._serial = serial = self._serial + 1
+        self._live[serial] = (when, subject, action)
+        self._names[id(subject), action] = serial
+        heappush(self._heap, (when, serial))
+
+    def cancel(self, subject: Any, action: Action) -> None:
+        """Forget a timer; no matter if it is not set."""
+        serial = self._names.pop((id(subject), action), None)
+        if serial is not None:
+            del self._live[serial]
+
+    def next_deadline(self) -> float | None:
+        """When the next timer is due."""
+        while self._heap and self._heap[0][1] not in self._live:
+            heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self, now: float) -> Due | None:
+        """Take the earliest timer that is due at ``now``; None if there is none."""
+        when = self.next_deadline()
+        if when is None or when > now:
+            return None
+        _, serial = heappop(self._heap)
+        when, subject, action = self._live.pop(serial)
+        del self._names[id(subject), action]
+        return Due(when, subject, action)

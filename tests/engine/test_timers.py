@@ -1,0 +1,49 @@
+"""Timers run in the order in which they are due; setting one again moves it."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pyxfrm.engine.timers import Timers
+
+if TYPE_CHECKING:
+    from pyxfrm.engine.core import Engine
+
+
+def act(_engine: Engine, _subject: Any, _when: float) -> None:
+    raise AssertionError("only compared")
+
+
+@given(st.integers(0, 1 << 30))
+def test_against_a_list(seed: int) -> None:
+    rng = random.Random(seed)
+    timers = Timers()
+    subjects = [object() for _ in range(6)]
+    plain: dict[int, tuple[float, int]] = {}
+    for step in range(60):
+        i = rng.randrange(6)
+        match rng.randrange(4):
+            case 0:
+                timers.cancel(subjects[i], act)
+                plain.pop(i, None)
+            case 1:
+                now = float(rng.randrange(20))
+                due = timers.pop(now)
+                ready = [(when, order, k) for k, (when, order) in plain.items() if when <= now]
+                if not ready:
+                    assert due is None
+                else:
+                    when, _, k = min(ready)
+                    assert due is not None
+                    assert (due.when, due.subject) == (when, subjects[k])
+                    del plain[k]
+            case _:
+                when = float(rng.randrange(20))
+                timers.set(subjects[i], act, when)
+                plain[i] = (when, step)
+        expected = min((when for when, _ in plain.values()), default=None)
+        assert timers.next_deadline() == expected
