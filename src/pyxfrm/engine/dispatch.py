@@ -173,7 +173,7 @@ def dispatch(request: Request) -> bool:
         _reject_unused(request, kind)
     if not row.handler:
         raise Refusal(EINVAL)
-    _handler(row.handler)(request)
+    (_HANDLERS.get(row.handler) or _handler(row.handler))(request)
     return False
 
 
