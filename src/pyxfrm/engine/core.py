@@ -124,9 +124,9 @@ class Engine:
         """A datagram from a socket; what it would read afterwards, whole dumps included."""
         self.submit(data, port, now)
         read: list[bytes] = []
-        while (datagram := self.receive(port)) is not None:
+        while port.dump is not None and (datagram := self.receive(port)) is not None:
             read.append(datagram)
-        return read
+        return read + port.pop_all()
 
     def submit(self, data: bytes, port: Port, now: float) -> None:
         """A datagram from a socket, as ``send``; answers wait in the queues of their ports."""

@@ -89,6 +89,13 @@ class Port:
         self.queued -= truesize(len(datagram))
         return datagram
 
+    def pop_all(self) -> list[bytes]:
+        """Take all that waits."""
+        taken = list(self.inbox)
+        self.inbox.clear()
+        self.queued = 0
+        return taken
+
     def take_overrun(self) -> bool:
         """Whether something was lost since this was last asked."""
         lost, self.overrun = self.overrun, False
