@@ -6,6 +6,7 @@
     │                     (a file of them: pyxfrm.transport.recording.RecordingError)
     ├── RefusedError      XFRM (a kernel or an engine) said no, and why
     ├── TransportError    no answer, or answers were lost; what was asked may or may not have happened
+    │   └── InterruptedDumpError  the table changed while it was read: read it again
     └── SaLostError       an SA is gone from both its old and its new place: rekey at the IKE level
 
 ``str()`` of each is one line a user can be shown: what, where, why, what to do. None of them
@@ -18,6 +19,7 @@ import errno as _errno
 import os
 
 __all__ = [
+    "InterruptedDumpError",
     "MalformedError",
     "RefusedError",
     "SaLostError",
@@ -52,6 +54,7 @@ class RefusedError(XfrmError):
     """One refusal by XFRM: an NLMSG_ERROR with a non-zero error.
 
     ``operation``  what was asked, e.g. ``XFRM_MSG_MIGRATE_STATE``
+    ``subject``    of which SA or policy, e.g. ``dst 192.0.2.1 proto esp spi 0x00000100``; may be ""
     ``errno``      positive errno, e.g. ``errno.ESRCH``
     ``text``       the extended-ACK text (NLMSGERR_ATTR_MSG), "" where there is none
     ``attribute``  name of the attribute at fault, "" where none was named
@@ -68,8 +71,10 @@ class RefusedError(XfrmError):
         attribute: str = "",
         offset: int | None = None,
         seq: int = 0,
+        subject: str = "",
     ) -> None:
         self.operation = operation
+        self.subject = subject
         self.errno = errno
         self.text = text
         self.attribute = attribute
@@ -85,11 +90,16 @@ class RefusedError(XfrmError):
     def _line(self) -> str:
         why = self.text or os.strerror(self.errno)
         at = f" [{self.attribute}]" if self.attribute else ""
-        return f"{self.operation}: {self.errno_name}: {why}{at}"
+        what = f"{self.operation} {self.subject}" if self.subject else self.operation
+        return f"{what}: {self.errno_name}: {why}{at}"
 
 
 class TransportError(XfrmError):
     """No answer in time, or the socket lost messages: look before you ask again."""
+
+
+class InterruptedDumpError(TransportError):
+    """A dump was interrupted (NLM_F_DUMP_INTR): what was read may lack entries or have some twice."""
 
 
 class SaLostError(XfrmError):

@@ -10,5 +10,6 @@ The contract:
 ``attrs``     attributes: the raw run of them, and their typed payloads
 ``netlink``   framing: datagrams into messages; NLMSG_ERROR and NLMSG_DONE
 ``messages``  whole XFRM messages
+``dialogue``  which message answers which
 ``describe``  the same as text, field by field, with keys hidden
 """

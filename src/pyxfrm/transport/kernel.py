@@ -1,0 +1,187 @@
+"""A port to a Linux kernel: an AF_NETLINK socket of NETLINK_XFRM, in this network namespace or another.
+
+The socket asks for extended ACKs (why a request was refused) and capped ones (the request is not echoed), and for a receive buffer of
+some megabytes: events come in bursts, and what does not fit is lost (ENOBUFS, handed on as LOST). Every request, even a GET,
+needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from pyxfrm.abi.netlink import (
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_CAP_ACK,
+    NETLINK_EXT_ACK,
+    NETLINK_XFRM,
+    SOL_NETLINK,
+)
+from pyxfrm.errors import TransportError
+from pyxfrm.transport.base import LOST, Lost
+from pyxfrm.transport.netns import Netns, in_netns, open_netns
+
+__all__ = ["KernelTransport", "RECEIVE_BUFFER"]
+
+RECEIVE_BUFFER = 8 << 20
+_DATAGRAM = 1 << 16  # a dump's parts have 32 KiB at most (net/netlink/af_netlink.c: netlink_dump)
+
+# <asm-generic/socket.h>, <linux/sockios.h>: not in every Python's socket module
+_SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
+_SIOCGSKNS = 0x894C
+
+
+class KernelTransport:
+    """A netlink socket.
+
+    ``netns``           where: None for this thread's namespace, else see :func:`~pyxfrm.transport.netns.open_netns`
+    ``groups``          multicast groups to listen to
+    ``receive_buffer``  bytes asked for; without CAP_NET_ADMIN ``net.core.rmem_max`` is the most one gets
+    """
+
+    def __init__(
+        self,
+        netns: Netns | None = None,
+        groups: Iterable[int] = (),
+        *,
+        receive_buffer: int = RECEIVE_BUFFER,
+    ) -> None:
+        self._receive_buffer = receive_buffer
+        if netns is None:
+            self._socket = _open()
+        else:
+            fd = open_netns(netns)
+            try:
+                self._socket = in_netns(fd, _open)
+            finally:
+                os.close(fd)
+        self._set_up(groups)
+
+    def _set_up(self, groups: Iterable[int]) -> None:
+        sock = self._socket
+        sock.setblocking(False)
+        sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+        self._buffer = bytearray(_DATAGRAM)
+        self._view = memoryview(self._buffer)
+        self._portid: int = sock.getsockname()[0]
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        try:
+            self.join(groups)
+        except BaseException:
+            sock.close()
+            raise
+
+    @property
+    def portid(self) -> int:
+        """The socket's address, which the kernel chose."""
+        return self._portid
+
+    def join(self, groups: Iterable[int]) -> None:
+        """Listen to these groups from now on."""
+        for group in groups:
+            try:
+                self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int(group))
+            except OSError as why:
+                raise _failed(f"listening to XFRM group {int(group)}", why) from None
+
+    def send(self, data: bytes) -> None:
+        """Send to the kernel, which has handled it when this returns."""
+        try:
+            self._socket.send(data)
+        except OSError as why:
+            raise _failed(f"sending {len(data)} bytes to XFRM", why) from None
+
+    def recv(self) -> bytes | Lost | None:
+        """The next datagram from the kernel; what other processes send is passed over."""
+        while True:
+            try:
+                size, sender = self._socket.recvfrom_into(self._buffer, 0, socket.MSG_TRUNC)
+            except BlockingIOError:
+                return None
+            except OSError as why:
+                if why.errno == errno.ENOBUFS:
+                    return LOST
+                raise _failed("receiving from XFRM", why) from None
+            if size > _DATAGRAM:
+                raise TransportError(
+                    f"receiving from XFRM: a datagram of {size} bytes was cut to {_DATAGRAM}"
+                )
+            if sender[0] == 0:
+                return bytes(self._view[:size])
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for a datagram, ``timeout`` seconds at most."""
+        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+
+    def fileno(self) -> int:
+        """The socket's descriptor."""
+        return self._socket.fileno()
+
+    def deadline(self) -> float | None:
+        """None: the descriptor tells everything."""
+        return None
+
+    def sibling(self, groups: Iterable[int] = ()) -> KernelTransport:
+        """Another socket in the namespace of this one, whatever became of that namespace's name."""
+        other = KernelTransport.__new__(KernelTransport)
+        other._receive_buffer = self._receive_buffer
+        other._socket = self._open_beside()
+        other._set_up(groups)
+        return other
+
+    def _open_beside(self) -> socket.socket:
+        import fcntl
+
+        try:
+            fd = fcntl.ioctl(self._socket, _SIOCGSKNS)
+        except OSError as why:
+            raise _failed("finding the socket's network namespace", why) from None
+        try:
+            here = Path("/proc/thread-self/ns/net").stat()
+            there = os.fstat(fd)
+            same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+            return _open() if same else in_netns(fd, _open)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _open() -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_XFRM)
+    except OSError as why:
+        raise _failed("opening a NETLINK_XFRM socket", why) from None
+    try:
+        sock.bind((0, 0))
+    except OSError as why:
+        sock.close()
+        raise _failed("binding a NETLINK_XFRM socket", why) from None
+    return sock
+
+
+_HINTS = {
+    errno.EPROTONOSUPPORT: "this kernel has no XFRM netlink (CONFIG_XFRM_USER, module xfrm_user)",
+    errno.EAFNOSUPPORT: "this is not Linux, or it has no netlink",
+    errno.EPERM: "not permitted; run as root (CAP_NET_ADMIN)",
+    errno.EACCES: "not permitted; run as root (CAP_NET_ADMIN)",
+    errno.EMSGSIZE: "more than the socket's send buffer takes at once; send it in parts",
+    errno.EBADF: "the transport is closed",
+}
+
+
+def _failed(what: str, why: OSError) -> TransportError:
+    hint = _HINTS.get(why.errno or 0) or why.strerror or str(why)
+    return TransportError(f"{what}: {hint}")

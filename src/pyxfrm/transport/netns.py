@@ -1,0 +1,95 @@
+"""Network namespaces: named, by path or by process; and a thread that goes there and comes back never.
+
+Only threads enter a namespace, and one that fails to come back poisons whatever runs in it afterwards. So the work is done in a
+thread of its own, which ends in there (man 2 setns). A socket stays in the namespace that it was made in.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pyxfrm.errors import TransportError, UsageError
+
+__all__ = ["NETNS_DIR", "Netns", "in_netns", "open_netns"]
+
+NETNS_DIR = Path("/run/netns")
+
+Netns = str | int | Path
+T = TypeVar("T")
+
+_CLONE_NEWNET = 0x40000000
+
+
+def open_netns(netns: Netns) -> int:
+    """A file descriptor of a namespace: a name under /run/netns, a path (with a slash), or a pid.
+
+    UsageError if there is none of that name, TransportError if it may not be entered.
+    """
+    try:
+        return os.open(_path(netns), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as why:
+        raise UsageError(f"network namespace {netns!s}: there is no {why.filename}") from None
+    except PermissionError:
+        raise TransportError(
+            f"network namespace {netns!s}: permission denied; run as root (CAP_SYS_ADMIN)"
+        ) from None
+    except OSError as why:
+        raise UsageError(f"network namespace {netns!s}: {why.strerror}") from None
+
+
+def _path(netns: Netns) -> Path:
+    if isinstance(netns, int):
+        return Path(f"/proc/{netns}/ns/net")
+    if isinstance(netns, Path) or "/" in netns:
+        return Path(netns)
+    if netns in ("", ".", ".."):
+        raise UsageError(f"network namespace {netns!r}: not a name")
+    return NETNS_DIR / netns
+
+
+def in_netns(fd: int, work: Callable[[], T]) -> T:
+    """What ``work`` gives, done in a namespace by a thread of its own. Its exceptions come through."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            _setns(fd)
+            result.append(work())
+        except BaseException as why:  # noqa: BLE001  # handed to the caller below
+            failure.append(why)
+
+    thread = threading.Thread(target=run, name="pyxfrm-netns")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]
+
+
+def _setns(fd: int) -> None:
+    try:
+        _call_setns(fd)
+    except PermissionError:
+        raise TransportError(
+            "entering the network namespace: permission denied; run as root (CAP_SYS_ADMIN)"
+        ) from None
+    except OSError as why:
+        raise UsageError(f"this is no network namespace: {why.strerror}") from None
+
+
+def _call_setns(fd: int) -> None:
+    setns: Any = getattr(os, "setns", None)  # Python 3.12
+    if setns is not None:
+        setns(fd, _CLONE_NEWNET)
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

@@ -1,0 +1,206 @@
+"""Serves an engine to other processes, over a unix socket that only its owner may open.
+
+    with EngineServer(EngineHost(Engine()), "/run/user/1000/xfrm") as server:
+        server.serve_forever()
+
+One thread and one selector: the engine does one thing at a time, as a kernel's XFRM does under its mutex. Each connection is a port; what it is too slow to
+read waits in the port's queue, which is bounded, and then is lost with a marker, as on a netlink socket. A client that breaks
+the protocol is disconnected; nothing a client sends reaches further than its own port's requests.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pyxfrm.errors import UsageError
+from pyxfrm.transport.base import LOST
+from pyxfrm.transport.frames import (
+    DATA,
+    HELLO,
+    JOIN,
+    JOINED,
+    LARGEST,
+    LOST_FRAME,
+    REFUSED,
+    U32,
+)
+from pyxfrm.transport.local import EngineHost, LocalTransport
+
+__all__ = ["EngineServer"]
+
+_BACKLOG = 64
+
+
+class _Connection:
+    """A client: its socket, its port, and the frame that did not fit the socket yet."""
+
+    __slots__ = ("pending", "port", "socket")
+
+    def __init__(self, sock: socket.socket, port: LocalTransport) -> None:
+        self.socket = sock
+        self.port = port
+        self.pending: list[bytes] = [bytes((HELLO,)) + U32.pack(port.portid)]
+
+    def next_frame(self) -> bytes | None:
+        """The frame to send next; it stays until it was sent."""
+        if not self.pending:
+            data = self.port.recv()
+            if data is None:
+                return None
+            self.pending.append(bytes((LOST_FRAME,)) if data is LOST else bytes((DATA,)) + data)
+        return self.pending[0]
+
+
+class EngineServer:
+    """Serves ``host`` at ``path``, a socket of mode 0600 that is made here and removed at the end.
+
+    UsageError if something that is no dead socket is at ``path``.
+    """
+
+    def __init__(self, host: EngineHost, path: str | Path) -> None:
+        self.host = host
+        self.path = Path(path)
+        self._listener = _listen(self.path)
+        self._selector = selectors.DefaultSelector()
+        self._connections: dict[int, _Connection] = {}
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, lambda: None)
+
+    def serve_forever(self) -> None:
+        """Serve until :meth:`stop`."""
+        while not self._stopping:
+            self.serve_once(self.host.deadline())
+
+    def serve_once(self, timeout: float | None = None) -> None:
+        """Wait for something to do, ``timeout`` seconds at most, and do it."""
+        ready = self._selector.select(timeout)
+        self.host.tick()
+        for key, _ in ready:
+            if callable(key.data):
+                key.data()
+            elif key.data.socket.fileno() >= 0:
+                self._read(key.data)
+        for connection in list(self._connections.values()):
+            self._write(connection)
+
+    def stop(self) -> None:
+        """Make :meth:`serve_forever` return; from another thread or a signal handler."""
+        self._stopping = True
+        os.write(self._wake_write, b"\0")
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return
+        sock.setblocking(False)
+        connection = _Connection(sock, self.host.connect())
+        self._connections[sock.fileno()] = connection
+        self._selector.register(sock, selectors.EVENT_READ, connection)
+
+    def _read(self, connection: _Connection) -> None:
+        try:
+            frame = connection.socket.recv(LARGEST)
+        except BlockingIOError:
+            return
+        except OSError:
+            frame = b""
+        if not frame:
+            self._drop(connection)
+        elif frame[0] == DATA:
+            connection.port.send(frame[1:])
+        elif frame[0] == JOIN and len(frame) == 1 + U32.size:
+            self._join(connection, frame[1:])
+        else:
+            self._drop(connection)
+
+    def _join(self, connection: _Connection, group: bytes) -> None:
+        try:
+            connection.port.join((U32.unpack(group)[0],))
+        except UsageError as why:
+            connection.pending.append(bytes((REFUSED,)) + str(why).encode())
+        else:
+            connection.pending.append(bytes((JOINED,)) + group)
+
+    def _write(self, connection: _Connection) -> None:
+        """Send what fits; wait for room only while something is left."""
+        events = selectors.EVENT_READ
+        try:
+            while (frame := connection.next_frame()) is not None:
+                connection.socket.send(frame)
+                del connection.pending[0]
+        except BlockingIOError:
+            events |= selectors.EVENT_WRITE
+        except OSError:
+            self._drop(connection)
+            return
+        self._selector.modify(connection.socket, events, connection)
+
+    def _drop(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        del self._connections[connection.socket.fileno()]
+        connection.socket.close()
+        connection.port.close()
+
+    def close(self) -> None:
+        """Disconnect everybody and remove the socket."""
+        for connection in list(self._connections.values()):
+            self._drop(connection)
+        self._selector.close()
+        self._listener.close()
+        self.path.unlink(missing_ok=True)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _listen(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    try:
+        # bind gives the file the mode of the socket itself, so there is no moment of a wider one.
+        os.fchmod(sock.fileno(), stat.S_IRUSR | stat.S_IWUSR)
+        _remove_dead(path)
+        sock.bind(str(path))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)
+    except OSError as why:
+        sock.close()
+        raise UsageError(f"engine {path}: cannot listen there: {why.strerror or why}") from None
+    except UsageError:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove a socket that nobody listens at any more."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise UsageError(f"engine {path}: something else is there; choose another path")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise UsageError(f"engine {path}: another one serves there")
