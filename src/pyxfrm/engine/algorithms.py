@@ -10,6 +10,7 @@ Lengths of ICVs are in bits, of keys and IVs in bytes; a key is given with what 
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ _CIPHERS = {name.encode(): row for row in CIPHERS for name in (row.name, row.ali
 _COMPS = {row.name.encode(): row for row in COMPS}
 
 
+@lru_cache(maxsize=256)
 def _text(name: bytes) -> bytes:
     """The bytes of a char[64] before its NUL; the kernel puts one into the last byte."""
     return name[:63].partition(b"\0")[0]

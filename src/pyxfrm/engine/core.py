@@ -124,9 +124,9 @@ class Engine:
         """A datagram from a socket; what it would read afterwards, whole dumps included."""
         self.submit(data, port, now)
         read: list[bytes] = []
-        while (datagram := self.receive(port)) is not None:
+        while port.dump is not None and (datagram := self.receive(port)) is not None:
             read.append(datagram)
-        return read
+        return read + port.pop_all()
 
     def submit(self, data: bytes, port: Port, now: float) -> None:
         """A datagram from a socket, as ``send``; answers wait in the queues of their ports."""
@@ -144,13 +144,18 @@ class Engine:
 
     def receive(self, port: Port, size: int = 32768) -> bytes | None:
         """One datagram from a socket's queue, as ``recv`` with a buffer of ``size`` bytes; None if empty."""
-        datagram = port.pop()
-        if datagram is None:
+        taken = self.receive_from(port, size)
+        return None if taken is None else taken[1]
+
+    def receive_from(self, port: Port, size: int = 32768) -> tuple[int, bytes] | None:
+        """As :meth:`receive`, with the multicast group it came through (0: it was sent to this port)."""
+        taken = port.pop()
+        if taken is None:
             return None
         port.max_read = min(max(port.max_read, size), replies.LARGEST_DATAGRAM)
         if port.dump is not None and port.queued <= port.rcvbuf // 2:
             replies.continue_dump(self, port)
-        return datagram
+        return taken
 
     def _one(self, request: Request) -> None:
         errno = 0
@@ -185,7 +190,7 @@ class Engine:
             self.observer(0, group, datagram)
         delivered = False
         for port in members:
-            delivered |= port.put(datagram)
+            delivered |= port.put(datagram, group)
         return delivered
 
     # -- time ------------------------------------------------------------------------------------

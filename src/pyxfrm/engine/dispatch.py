@@ -173,7 +173,7 @@ def dispatch(request: Request) -> bool:
         _reject_unused(request, kind)
     if not row.handler:
         raise Refusal(EINVAL)
-    _handler(row.handler)(request)
+    (_HANDLERS.get(row.handler) or _handler(row.handler))(request)
     return False
 
 
@@ -227,10 +227,12 @@ def _refuse(request: Request, fault: int, rule: Rule, errno: int, text: str) -> 
 
 def _reject_unused(request: Request, kind: int) -> None:
     attrs = request.attrs
+    if kind == m.XFRM_MSG_MIGRATE_STATE and attrs.keys() <= _MIGRATE_STATE_TAKES:
+        return
     for number, (takers, text) in _MAY_CARRY.items():
         if number in attrs and kind not in takers:
             raise Refusal(EINVAL, text)
-    if kind == m.XFRM_MSG_MIGRATE_STATE and not attrs.keys() <= _MIGRATE_STATE_TAKES:
+    if kind == m.XFRM_MSG_MIGRATE_STATE:
         raise _first_unsupported(attrs)
 
 

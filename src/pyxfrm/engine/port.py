@@ -66,28 +66,35 @@ class Port:
         self.cap_ack = cap_ack
         self.capable = capable
         self.rcvbuf = rcvbuf
-        self.inbox: deque[bytes] = deque()
+        self.inbox: deque[tuple[int, bytes]] = deque()
         self.queued = 0
         self.overrun = False
         self.dump: Dump | None = None
         self.max_read = 0
 
-    def put(self, datagram: bytes) -> bool:
-        """Queue a datagram; False, and overrun, if the receive buffer is full."""
+    def put(self, datagram: bytes, group: int = 0) -> bool:
+        """Queue a datagram, sent to a group or (0) to this port; False, and overrun, if the buffer is full."""
         if self.queued > self.rcvbuf:
             self.overrun = True
             return False
-        self.inbox.append(datagram)
+        self.inbox.append((group, datagram))
         self.queued += truesize(len(datagram))
         return True
 
-    def pop(self) -> bytes | None:
-        """Take the oldest datagram, None if there is none."""
+    def pop(self) -> tuple[int, bytes] | None:
+        """Take the oldest datagram and the group it came through, None if there is none."""
         if not self.inbox:
             return None
-        datagram = self.inbox.popleft()
-        self.queued -= truesize(len(datagram))
-        return datagram
+        taken = self.inbox.popleft()
+        self.queued -= truesize(len(taken[1]))
+        return taken
+
+    def pop_all(self) -> list[bytes]:
+        """Take all that waits."""
+        taken = [datagram for _, datagram in self.inbox]
+        self.inbox.clear()
+        self.queued = 0
+        return taken
 
     def take_overrun(self) -> bool:
         """Whether something was lost since this was last asked."""

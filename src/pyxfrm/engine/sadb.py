@@ -76,7 +76,12 @@ class Sadb:
         By mask where the profile has no exact marks; then only ``v & m`` of the mark counts.
         """
         chain = self._by_key.get(key)
-        return None if chain is None else self._first(reversed(chain.values()), mark)
+        if chain is None:
+            return None
+        if len(chain) == 1 and not self.exact_marks:
+            (sa,) = chain.values()
+            return sa if mark[0] & mark[1] & sa.mark[1] == sa.mark[0] else None
+        return self._first(reversed(chain.values()), mark)
 
     def _first(self, chain: Iterable[Sa], mark: Mark) -> Sa | None:
         value = mark[0] & mark[1]

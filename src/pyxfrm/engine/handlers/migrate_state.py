@@ -76,7 +76,7 @@ def migrate_state(request: Request) -> None:
             raise Refusal(EEXIST, "Failed to add migrated state") from no
     else:
         insert_sa(engine, new)
-    if not engine.multicast(XFRMNLGRP_MIGRATE, _event(request, new, encap, offload)):
+    if not engine.multicast(XFRMNLGRP_MIGRATE, _event(request, um, new, encap, offload)):
         request.text = "Failed to send migration notification"
 
 
@@ -215,15 +215,15 @@ def _create(request: Request, old: Sa, move: Move, offload: bytes | None) -> Sa:
     return new
 
 
-def _event(request: Request, new: Sa, encap: bytes | None, offload: bytes | None) -> bytes:
+def _event(
+    request: Request, um: UserMigrateState, new: Sa, encap: bytes | None, offload: bytes | None
+) -> bytes:
     """The notification: the request's structure with the new SA's selector, then what applies."""
     start = request.body
     data = request.data
-    payload = (
-        data[start : start + _SEL_AT]
-        + selector_bytes(new.sel)
-        + data[start + _SEL_END : start + _SIZE]
-    )
+    payload = data[start : start + _SIZE]
+    if new.sel is not um.new_sel:
+        payload = payload[:_SEL_AT] + selector_bytes(new.sel) + payload[_SEL_END:]
     if encap is not None:
         payload += attr(m.XFRMA_ENCAP, encap)
     if offload is not None:
