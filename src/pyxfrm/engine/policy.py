@@ -1,7 +1,7 @@
 """One policy as the engine keeps it (struct xfrm_policy): which packets, and what is to be done with them.
 
 What names a policy is its direction, type, selector (all 56 bytes of it, padding included), mark, if_id and security context: there is
-never a second one with the same (:attr:`Policy.identity`). Its index is a second name, and stays when it is updated.
+never a second one with the same (:attr:`Policy.identity`; of the context counts what it stands for). Its index is a second name, and stays when it is updated.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.abi.structs import LifetimeCfg, Selector
 from pyxfrm.abi.xfrm import AF_INET
+from pyxfrm.engine.security import label_of
 
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import UserTmpl
+    from pyxfrm.engine.security import SecCtx
     from pyxfrm.engine.spd_chains import Node
 
-__all__ = ["Flow", "Identity", "Policy", "SecCtx", "address_value"]
+__all__ = ["Flow", "Identity", "Policy", "address_value"]
 
-SecCtx = tuple[int, int, bytes]
-Identity = tuple[int, int, bytes, tuple[int, int], int, SecCtx | None]
+Identity = tuple[int, int, bytes, tuple[int, int], int, int]
 
 _word = struct.Struct(">I").unpack_from
 
@@ -106,7 +107,7 @@ class Policy:
     @property
     def identity(self) -> Identity:
         """What no other policy shares."""
-        return self.dir, self.type, self.raw_sel, self.mark, self.if_id, self.sec_ctx
+        return self.dir, self.type, self.raw_sel, self.mark, self.if_id, label_of(self.sec_ctx)
 
     def covers(self, flow: Flow) -> bool:
         """Whether the selector and the mark admit the flow (xfrm_selector_match, xfrm_policy_match)."""

@@ -1,6 +1,6 @@
 """What a policy must look like to be taken, in the kernel's order and words.
 
-Sources: net/xfrm/xfrm_user.c: verify_newpolicy_info, verify_policy_type, verify_sec_ctx_len, validate_tmpl.
+Sources: net/xfrm/xfrm_user.c: verify_newpolicy_info, verify_policy_type, validate_tmpl.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ __all__ = [
     "TUNNEL_MODES",
     "verified_templates",
     "verified_type",
-    "verify_context",
     "verify_direction",
     "verify_policy",
 ]
@@ -54,7 +53,6 @@ _DIRECTION = 7  # the bits of an index that say it
 _tmpl = codec(UserTmpl)
 _FAMILY_AT = _tmpl.offset("family")
 _u16 = struct.Struct("=H")
-_context = struct.Struct("=HHBBH").unpack_from
 
 
 def verify_policy(info: UserPolicyInfo) -> None:
@@ -91,16 +89,6 @@ def verified_type(request: Request) -> int:
     if kind > XFRM_POLICY_TYPE_SUB:
         raise Refusal(EINVAL, "Invalid policy type")
     return kind
-
-
-def verify_context(request: Request) -> None:
-    """Whether the lengths in XFRMA_SEC_CTX agree; shared with SAs."""
-    raw = request.attrs.get(m.XFRMA_SEC_CTX)
-    if raw is None:
-        return
-    size, _, _, _, text = _context(raw)
-    if size > len(raw) or size != 8 + text:
-        raise Refusal(EINVAL, "Invalid security context length")
 
 
 def verified_templates(request: Request, family: int, direction: int) -> tuple[UserTmpl, ...]:

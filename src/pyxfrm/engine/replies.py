@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from errno import EBUSY, EMSGSIZE
+from errno import EBUSY
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.abi import netlink as nl
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dump",
+    "FIRST_DATAGRAM",
     "attr",
     "attr_u16",
     "attr_u32",
@@ -139,7 +140,10 @@ def _extended(request: Request, errno: int) -> bytes:
 
 
 class Step(NamedTuple):
-    """One message of a dump, without its header: type and payload."""
+    """One message of a dump, without its header.
+
+    ``payload(at)`` makes it for an offset in the datagram, for padding may depend on that; nothing if what it would show is gone by then.
+    """
 
     kind: int
     payload: Callable[[int], bytes]
@@ -148,8 +152,8 @@ class Step(NamedTuple):
 class Dump:
     """A dump under way on a port.
 
-    ``parts`` gives the payload-makers one after another; each is called with its offset in the datagram, for padding may depend on it.
-    ``fail`` is the errno that ends it at once.
+    ``parts`` gives the messages one after another. One that does not fit waits for the next datagram; one that does not
+    fit into an empty datagram ends the dump, and nobody says so. ``fail`` is the errno that ends it at once.
     """
 
     __slots__ = ("fail", "head", "parts", "pending", "pid", "request", "seq", "text")
@@ -162,20 +166,22 @@ class Dump:
         self.pending: Step | None = None
         self.fail = 0
 
-    def fill(self, room: int) -> tuple[bytes, bool]:
-        """The next datagram of at most ``room`` bytes, and whether no message is left."""
+    def fill(self, room: int) -> bytes:
+        """The next datagram of at most ``room`` bytes; empty if there is none."""
         made: list[bytes] = []
         used = 0
         while True:
             step = self.pending or next(self.parts, None)
             self.pending = None
             if step is None:
-                return b"".join(made), True
+                return b"".join(made)
             payload = step.payload(used + 16)
+            if not payload:
+                continue
             size = 16 + ((len(payload) + 3) & ~3)
             if used + size > room:
                 self.pending = step
-                return b"".join(made), False
+                return b"".join(made)
             made.append(message(step.kind, nl.NLM_F_MULTI, self.seq, self.pid, payload))
             used += size
 
@@ -202,17 +208,11 @@ def continue_dump(engine: Engine, port: Port) -> None:
     if dump is None:
         return
     room = max(FIRST_DATAGRAM, port.max_read)
-    if dump.fail:
-        chunk, ended = b"", True
-    else:
-        chunk, ended = dump.fill(room)
-        if not ended and not chunk:
-            dump.fail, ended = EMSGSIZE, True
+    chunk = b"" if dump.fail else dump.fill(room)
     # The kernel calls a dump once more after its last message: an empty answer is what ends it.
     if chunk:
         engine.unicast(port, chunk)
-        return
-    if ended:
+    else:
         engine.unicast(port, _done(dump, port, room))
         port.dump = None
 

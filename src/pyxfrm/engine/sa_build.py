@@ -11,7 +11,7 @@ The keys go to the crypto API of a kernel; here a table says which lengths it ta
 from __future__ import annotations
 
 import struct
-from errno import EINVAL, ENOMEM, ENOSYS, EPROTONOSUPPORT, ERANGE
+from errno import EINVAL, ENOSYS, EPROTONOSUPPORT, ERANGE
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyxfrm.abi import messages as m
@@ -32,6 +32,7 @@ from pyxfrm.engine.refusal import Refusal
 from pyxfrm.engine.replies import attr
 from pyxfrm.engine.sa import NO_PCPU, Iptfs, Sa, Traits
 from pyxfrm.engine.sa_verify import key_bytes
+from pyxfrm.engine.security import security_context
 from pyxfrm.wire.codec import codec
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ if TYPE_CHECKING:
 
     Attrs = Mapping[int, bytes]
 
-__all__ = ["algorithm_attributes", "build_sa", "clone_sec_ctx", "init_state"]
+__all__ = ["algorithm_attributes", "build_sa", "init_state"]
 
 _u16 = struct.Struct("=H").unpack_from
 _u32 = struct.Struct("=I").unpack_from
 _pair = struct.Struct("=II").unpack_from
-_sec_ctx = struct.Struct("=HHBBH").unpack_from
 _esn = codec(ReplayStateEsn).decode
 _replay = codec(ReplayState).decode
 _lifetime = codec(LifetimeCur).decode
@@ -61,7 +61,6 @@ AnyAlgo = TypeVar("AnyAlgo", Algo, AlgoAuth, AlgoAead)
 _CRYPTO = "Kernel was unable to initialize cryptographic operations"
 _IP_MAX_MTU = 0xFFFF
 _LEGACY_WINDOW = 32
-_PAGE = 4096
 
 
 def build_sa(request: Request, info: UserSaInfo) -> Sa:
@@ -152,8 +151,7 @@ def _finish(request: Request, sa: Sa) -> None:
     attrs = request.attrs
     engine = request.engine
     if m.XFRMA_SEC_CTX in attrs:
-        sec_ctx = _security_context(attrs[m.XFRMA_SEC_CTX], engine.profile)
-        sa.traits = sa.traits._replace(sec_ctx=sec_ctx)
+        sa.traits = sa.traits._replace(sec_ctx=security_context(attrs, engine.profile))
     esn = attrs.get(m.XFRMA_REPLAY_ESN_VAL)
     if esn is not None:
         sa.esn = _take_esn(sa, esn)
@@ -424,31 +422,7 @@ _TYPES: dict[tuple[int, int], Callable[[Engine, Sa], None]] = {
 }
 
 
-# -- security context, replay state, IP-TFS -------------------------------------------------------------
-
-
-def _security_context(raw: bytes, profile: Profile) -> tuple[int, int, bytes] | None:
-    """What SELinux without a policy makes of a context: any text will do (security/selinux/xfrm.c: selinux_xfrm_alloc_user)."""
-    if not profile.selinux:
-        return None
-    _, _, alg, doi, length = _sec_ctx(raw)
-    if doi != x.XFRM_SC_DOI_LSM or alg != x.XFRM_SC_ALG_SELINUX:
-        raise Refusal(EINVAL)
-    if length >= _PAGE:
-        raise Refusal(ENOMEM)
-    if not length:
-        raise Refusal(EINVAL)
-    return doi, alg, raw[8 : 8 + length] + b"\0"
-
-
-def clone_sec_ctx(sec_ctx: tuple[int, int, bytes] | None) -> tuple[int, int, bytes] | None:
-    """The context of a migrated SA: one NUL longer than the old one's, which already had one."""
-    if sec_ctx is None:
-        return None
-    doi, alg, text = sec_ctx
-    if len(text) >= _PAGE:
-        raise Refusal(EINVAL, "Failed to clone and setup state")
-    return doi, alg, text + b"\0"
+# -- replay state, IP-TFS -------------------------------------------------------------
 
 
 def _take_esn(sa: Sa, raw: bytes) -> ReplayStateEsn:

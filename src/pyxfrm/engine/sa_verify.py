@@ -17,6 +17,7 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi import xfrm as x
 from pyxfrm.abi.structs import ReplayState, ReplayStateEsn, Selector, UserSaInfo
 from pyxfrm.engine.refusal import Refusal
+from pyxfrm.engine.security import verify_sec_ctx
 from pyxfrm.wire.codec import codec
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ _U32_MAX = 0xFFFFFFFF
 _ESN_BITMAP_WORDS = x.XFRMA_REPLAY_ESN_MAX // 4 // 8
 
 _u32 = struct.Struct("=I").unpack_from
-_sec_ctx = struct.Struct("=HHBBH").unpack_from
 _esn = codec(ReplayStateEsn).decode
 _replay = codec(ReplayState).decode
 
@@ -74,7 +74,7 @@ def verify_new_sa(request: Request, info: UserSaInfo) -> None:
         raise Refusal(EINVAL, "Unsupported protocol")
     check(info, attrs)
     _verify_algorithms(request)
-    _verify_sec_ctx(attrs)
+    verify_sec_ctx(attrs)
     _verify_esn(info, attrs, sa_dir)
     _verify_mode(request, info, sa_dir)
     if m.XFRMA_MTIMER_THRESH in attrs:
@@ -215,15 +215,6 @@ def _verify_algorithms(request: Request) -> None:
             raise Refusal(EINVAL, text)
         if payload[_NAME_END]:
             request.overwrite(number, _NAME_END, 0)
-
-
-def _verify_sec_ctx(attrs: Attrs) -> None:
-    payload = attrs.get(m.XFRMA_SEC_CTX)
-    if payload is None:
-        return
-    length, _, _, _, text_length = _sec_ctx(payload)
-    if length > len(payload) or length != 8 + text_length:
-        raise Refusal(EINVAL, "Invalid security context length")
 
 
 # -- sequence numbers ------------------------------------------------------------------------------

@@ -34,10 +34,15 @@ class Timers:
         self._names: dict[tuple[int, Action], int] = {}
         self._serial = 0
 
-    def set(self, subject: Any, action: Action, when: float) -> None:
-        """Call ``action(engine, subject, when)`` at ``when``; an earlier setting of the same pair is forgotten."""
+    def set(self, subject: Any, action: Action, when: float, *, last_first: bool = False) -> None:
+        """Call ``action(engine, subject, when)`` at ``when``; an earlier setting of the same pair is forgotten.
+
+        Those due at the same moment run in the order in which they were set; but with ``last_first`` the last one is first, and all of
+        these before the others: so a kernel's timer wheel and its high-resolution timers do it.
+        """
         self.cancel(subject, action)
-        self._serial = serial = self._serial + 1
+        self._serial += 1
+        serial = -self._serial if last_first else self._serial
         self._live[serial] = (when, subject, action)
         self._names[id(subject), action] = serial
         heappush(self._heap, (when, serial))

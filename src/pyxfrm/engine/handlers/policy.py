@@ -6,7 +6,7 @@ Sources: net/xfrm/xfrm_user.c: xfrm_add_policy, xfrm_get_policy, xfrm_dump_polic
 from __future__ import annotations
 
 import struct
-from errno import EEXIST, ENOENT
+from errno import EEXIST, EMSGSIZE, ENOENT
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from pyxfrm.engine.policy_install import add_policy_offload, insert_policy, remo
 from pyxfrm.engine.policy_verify import (
     verified_templates,
     verified_type,
-    verify_context,
     verify_direction,
     verify_policy,
 )
 from pyxfrm.engine.refusal import Refusal
-from pyxfrm.engine.replies import Step, message
+from pyxfrm.engine.replies import FIRST_DATAGRAM, Step, message
+from pyxfrm.engine.security import label_of, security_context, verify_sec_ctx
 from pyxfrm.wire.codec import codec
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def new_policy(request: Request) -> None:
 def build_policy(request: Request, info: UserPolicyInfo) -> Policy:
     """The policy that a request's structure and attributes describe, not yet put in."""
     verify_policy(info)
-    verify_context(request)
+    verify_sec_ctx(request.attrs)
     policy = Policy(
         info.dir, info.sel, request.data[request.body : request.body + _SELECTOR], info.lft
     )
@@ -74,6 +74,7 @@ def build_policy(request: Request, info: UserPolicyInfo) -> Policy:
     attrs = request.attrs
     if attrs:
         policy.templates = verified_templates(request, info.sel.family, info.dir)
+        policy.sec_ctx = security_context(attrs, request.engine.profile)
         value, mask = _mark(request)
         policy.mark = (value & mask, mask)
         policy.if_id = _if_id(request)
@@ -98,6 +99,8 @@ def get_policy(request: Request) -> None:
     policy = _find(request, asked.index, asked.dir)
     if request.type == m.XFRM_MSG_GETPOLICY:
         payload = _dump_one(policy, 0)
+        if 16 + len(payload) > FIRST_DATAGRAM:
+            raise Refusal(EMSGSIZE)
         made = message(m.XFRM_MSG_NEWPOLICY, 0, request.seq, request.port.portid, payload)
         request.engine.unicast(request.port, made)
         return
@@ -127,9 +130,10 @@ def _find(request: Request, index: int, direction: int) -> Policy:
         ):
             found = None
     else:
-        verify_context(request)
+        verify_sec_ctx(request.attrs)
+        label = label_of(security_context(request.attrs, request.engine.profile))
         raw = request.data[request.body : request.body + _SELECTOR]
-        found = spd.find((direction, kind, raw, mark, if_id, None))
+        found = spd.find((direction, kind, raw, mark, if_id, label))
     if found is None:
         raise Refusal(ENOENT)
     return found
@@ -138,11 +142,12 @@ def _find(request: Request, index: int, direction: int) -> Policy:
 def dump_policy(request: Request) -> Iterator[Step]:
     """GETPOLICY with a dump flag: all of them, newest first; attributes are not looked at."""
     for policy in list(request.engine.spd):
-        if not policy.dead:
-            yield Step(m.XFRM_MSG_NEWPOLICY, partial(_dump_one, policy))
+        yield Step(m.XFRM_MSG_NEWPOLICY, partial(_dump_one, policy))
 
 
 def _dump_one(policy: Policy, _: int) -> bytes:
+    if policy.dead:
+        return b""
     return policy_info(policy) + policy_attributes(policy, context=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from errno import EINVAL, ENOENT, EPERM, ESRCH
+from errno import EINVAL, EMSGSIZE, ENOENT, EPERM, ESRCH
 from functools import partial
 
 from pyxfrm.abi import messages as m
@@ -24,7 +24,7 @@ from pyxfrm.abi.xfrm import (
 from pyxfrm.engine import larval, notify
 from pyxfrm.engine.dispatch import parse_attributes
 from pyxfrm.engine.refusal import Refusal
-from pyxfrm.engine.replies import Step, message
+from pyxfrm.engine.replies import FIRST_DATAGRAM, Step, message
 from pyxfrm.engine.request import Request
 from pyxfrm.engine.sa import NO_PCPU, Sa, State, key_of, same_address
 from pyxfrm.engine.sa_build import build_sa
@@ -109,11 +109,15 @@ def get_sa(request: Request) -> None:
 
 def _reply(request: Request, sa: Sa) -> None:
     payload = _dump_one(sa, request, 16)
+    if 16 + len(payload) > FIRST_DATAGRAM:
+        raise Refusal(EMSGSIZE)
     made = message(m.XFRM_MSG_NEWSA, 0, request.seq, request.port.portid, payload)
     request.engine.unicast(request.port, made)
 
 
 def _dump_one(sa: Sa, request: Request, at: int) -> bytes:
+    if sa.state == State.DEAD:
+        return b""
     info = sa_info(sa)
     return info + sa_attributes(sa, at + len(info), request.engine.profile)
 
@@ -132,11 +136,7 @@ def dump_sa(request: Request) -> Iterator[Step]:
 
 def _steps(request: Request, wanted: int, admit: AddressFilter | None) -> Iterator[Step]:
     for sa in list(request.engine.sadb):
-        if (
-            sa.state != State.DEAD
-            and proto_matches(sa.proto, wanted)
-            and (admit is None or _admits(admit, sa))
-        ):
+        if proto_matches(sa.proto, wanted) and (admit is None or _admits(admit, sa)):
             yield Step(m.XFRM_MSG_NEWSA, partial(_dump_one, sa, request))
 
 
