@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,12 @@ class Devices:
 
     def __init__(self) -> None:
         self._by_index: dict[int, Device] = {1: Device(1, "lo")}
+
+    def __iter__(self) -> Iterator[Device]:
+        return iter(self._by_index.values())
+
+    def __len__(self) -> int:
+        return len(self._by_index)
 
     def add(self, device: Device) -> Device:
         """Register a device; one with the same ifindex is replaced."""

@@ -54,4 +54,5 @@ def sa_expired(engine: Engine, sa: Sa, *, hard: bool, pid: int = 0) -> None:
 
 def sas_flushed(engine: Engine, proto: int, seq: int, pid: int) -> None:
     """FLUSHSA to XFRMNLGRP_SA."""
-    engine.multicast(XFRMNLGRP_SA, message(m.XFRM_MSG_FLUSHSA, 0, seq, pid, bytes((proto,))))
+    payload = bytes((proto, 0, 0, 0))
+    engine.multicast(XFRMNLGRP_SA, message(m.XFRM_MSG_FLUSHSA, 0, seq, pid, payload))

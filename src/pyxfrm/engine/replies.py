@@ -212,6 +212,7 @@ def continue_dump(engine: Engine, port: Port) -> None:
     # The kernel calls a dump once more after its last message: an empty answer is what ends it.
     if chunk:
         engine.unicast(port, chunk)
+        dump.request.text = None  # a warning goes out with a DONE of the same call, or never
     else:
         engine.unicast(port, _done(dump, port, room))
         port.dump = None

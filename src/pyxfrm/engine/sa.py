@@ -19,10 +19,18 @@ from pyxfrm.abi.structs import (
     ReplayStateEsn,
     Selector,
 )
-from pyxfrm.abi.xfrm import AF_INET, AF_INET6
+from pyxfrm.abi.xfrm import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_AH,
+    IPPROTO_COMP,
+    IPPROTO_ESP,
+    IPSEC_PROTO_ANY,
+)
 
 __all__ = [
     "Iptfs",
+    "NAMED_BY_SPI",
     "NO_PCPU",
     "Sa",
     "State",
@@ -91,6 +99,10 @@ class Traits(NamedTuple):
     maxage: int = 0
     maxdiff: int = 0
     id_pad: bytes = bytes(3)
+
+
+# Protocols whose SAs are named by SPI. 255 means "any of the three", and so matches itself (xfrm_id_proto_match).
+NAMED_BY_SPI = frozenset((IPPROTO_ESP, IPPROTO_AH, IPPROTO_COMP, IPSEC_PROTO_ANY))
 
 
 def key_of(daddr: bytes, spi: bytes, family: int, proto: int) -> bytes:

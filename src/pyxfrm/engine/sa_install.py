@@ -15,20 +15,17 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL, ESRCH
 from typing import TYPE_CHECKING
 
-from pyxfrm.abi.xfrm import IPPROTO_AH, IPPROTO_COMP, IPPROTO_ESP
 from pyxfrm.engine import ipcomp, lifetime
 from pyxfrm.engine.lifetime import delete_sa
 from pyxfrm.engine.offload import drop_offload
 from pyxfrm.engine.refusal import Refusal
-from pyxfrm.engine.sa import State, same_address
+from pyxfrm.engine.sa import NAMED_BY_SPI, State, same_address
 
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
     from pyxfrm.engine.sa import Sa
 
 __all__ = ["add_sa", "delete_sa", "discard", "insert_sa", "update_sa"]
-
-_WITH_SPI = (IPPROTO_ESP, IPPROTO_AH, IPPROTO_COMP)
 
 
 def insert_sa(engine: Engine, sa: Sa) -> None:
@@ -46,7 +43,7 @@ def discard(engine: Engine, sa: Sa) -> None:
 
 def _locate(engine: Engine, sa: Sa) -> Sa | None:
     """The SA that a new one would meet: by SPI, or by both addresses where the protocol has none."""
-    if sa.proto in _WITH_SPI:
+    if sa.proto in NAMED_BY_SPI:
         return engine.sadb.lookup(sa.key, sa.mark)
     return engine.sadb.lookup_addresses(sa.daddr, sa.saddr, sa.proto, sa.family, sa.mark)
 
@@ -56,7 +53,7 @@ def add_sa(engine: Engine, sa: Sa) -> None:
     if _locate(engine, sa) is not None:
         discard(engine, sa)
         raise Refusal(EEXIST)
-    larval = _waiting(engine, sa) if sa.proto in _WITH_SPI else None
+    larval = _waiting(engine, sa) if sa.proto in NAMED_BY_SPI else None
     insert_sa(engine, sa)
     if larval is not None:
         delete_sa(engine, larval)
@@ -130,7 +127,7 @@ def _change(engine: Engine, old: Sa, sa: Sa) -> None:
     coaddr = old.traits.coaddr
     if traits.coaddr is not None and coaddr is not None:
         coaddr = traits.coaddr
-    if sa.proto not in _WITH_SPI:
+    if sa.proto not in NAMED_BY_SPI:
         old.sel = sa.sel
     old.dying = False
     old.traits = old.traits._replace(lft=traits.lft, coaddr=coaddr)

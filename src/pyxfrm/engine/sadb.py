@@ -163,9 +163,12 @@ class Sadb:
     # -- changing ----------------------------------------------------------------------------------
 
     def insert(self, sa: Sa) -> None:
-        """Put an SA in front of all others. Value bits outside its mask are dropped from its mark."""
+        """Put an SA in front of all others.
+
+        Value bits outside its mask are dropped from its mark; a larval SA keeps them, and no lookup finds it by its mark.
+        """
         value, mask = sa.mark
-        if value & ~mask:
+        if value & ~mask and sa.state != State.ACQ:
             sa.mark = (value & mask, mask)
         self._serial = sa.serial = sa.rank = self._serial + 1
         self._all[sa.serial] = sa

@@ -42,6 +42,7 @@ class Spd:
 
     ``counts``    policies by direction
     ``buckets``   of the table by index
+    ``next_index``  from where indexes are counted; a kernel counts through all namespaces
     ``defaults``  what happens to packets that no policy matches, by direction (XFRM_USERPOLICY_*)
     """
 
@@ -55,7 +56,7 @@ class Spd:
         self._by_index: dict[int, Policy] = {}
         self._chains = Chains()
         self._serial = 0
-        self._next_index = 0
+        self.next_index = 0
         self._buckets_by_dir = [8] * XFRM_POLICY_MAX
         self._must_grow = False
 
@@ -129,8 +130,8 @@ class Spd:
         if not chosen or chosen in self._by_index:
             chosen = self._choose_index(direction) or 0
         while not chosen or chosen in self._by_index:
-            chosen = self._next_index | direction or 8
-            self._next_index = self._next_index + 8 & 0xFFFFFFFF
+            chosen = self.next_index | direction or 8
+            self.next_index = self.next_index + 8 & 0xFFFFFFFF
         return chosen
 
     # -- growing -----------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from pyxfrm.engine.dispatch import parse_attributes
 from pyxfrm.engine.refusal import Refusal
 from pyxfrm.engine.replies import FIRST_DATAGRAM, Step, message
 from pyxfrm.engine.request import Request
-from pyxfrm.engine.sa import NO_PCPU, Sa, State, key_of, same_address
+from pyxfrm.engine.sa import NAMED_BY_SPI, NO_PCPU, Sa, State, key_of, same_address
 from pyxfrm.engine.sa_build import build_sa
 from pyxfrm.engine.sa_encode import sa_attributes, sa_info
 from pyxfrm.engine.sa_install import add_sa, delete_sa, update_sa
@@ -43,7 +43,6 @@ _pair = struct.Struct("=II").unpack_from
 _u32 = struct.Struct("=I").unpack_from
 _be32 = struct.Struct(">I").pack
 
-_WITH_SPI = (IPPROTO_AH, IPPROTO_ESP, IPPROTO_COMP)
 _NO_MARK = (0, 0)
 _NO_SPI = bytes(4)
 
@@ -56,7 +55,7 @@ def request_mark(request: Request) -> tuple[int, int]:
 
 def proto_matches(proto: int, wanted: int) -> bool:
     """Whether an SA's protocol is among those wanted: 0 any, 255 those that have an SPI."""
-    return wanted in (0, proto) or (wanted == IPSEC_PROTO_ANY and proto in _WITH_SPI)
+    return wanted in (0, proto) or (wanted == IPSEC_PROTO_ANY and proto in NAMED_BY_SPI)
 
 
 def new_sa(request: Request) -> None:
@@ -79,7 +78,7 @@ def _find(request: Request) -> Sa:
     data, body = request.data, request.body
     who = _id(data, body)
     sadb = request.engine.sadb
-    if who.proto in _WITH_SPI:
+    if who.proto in NAMED_BY_SPI:
         key = key_of(who.daddr, data[body + 16 : body + 20], who.family, who.proto)
         sa = sadb.lookup(key, request_mark(request))
     else:
@@ -199,7 +198,7 @@ def alloc_spi(request: Request) -> None:
 
 
 def _verify_range(proto: int, low: int, high: int) -> None:
-    if proto not in _WITH_SPI:
+    if proto not in (IPPROTO_AH, IPPROTO_ESP, IPPROTO_COMP):
         raise Refusal(EINVAL, "Invalid protocol, must be one of AH, ESP, IPCOMP")
     if proto == IPPROTO_COMP and high >= 0x10000:
         raise Refusal(EINVAL, "IPCOMP SPI must be <= 65535")

@@ -1,0 +1,126 @@
+"""Executes a script on an engine: the other side of :mod:`pyxfrm.lab.kernel`.
+
+Time stands still but for ``Clock`` and ``Sleep`` steps, so a script that sets the clock to the middle of a second has the same times on
+both sides as long as the kernel gets through it within that second.
+
+What an engine has no part in is answered as far as it matters to XFRM: devices get the numbers that a fresh namespace gives them,
+routes and addresses are taken without a word.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+from pyxfrm.abi.profiles import LINUX_7_2, Profile
+from pyxfrm.engine import Engine, Port
+from pyxfrm.engine.devices import Device
+from pyxfrm.lab import script as steps
+from pyxfrm.lab.script import Outcome, Received, Script, Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyxfrm.engine.chance import Chance
+
+__all__ = ["Imitator", "run"]
+
+_SYSCTLS = {
+    "net.core.xfrm_aevent_etime": "xfrm_aevent_etime",
+    "net.core.xfrm_aevent_rseqth": "xfrm_aevent_rseqth",
+    "net.core.xfrm_larval_drop": "xfrm_larval_drop",
+    "net.core.xfrm_acq_expires": "xfrm_acq_expires",
+    "net.ipv4.ip_no_pmtu_disc": "ip_no_pmtu_disc",
+}
+
+
+def run(script: Script, profile: Profile = LINUX_7_2, chance: Chance | None = None) -> Transcript:
+    """Execute every step on a fresh engine."""
+    imitator = Imitator(profile, chance)
+    return Transcript(tuple(imitator.step(step) for step in script.steps))
+
+
+class Imitator:
+    """An engine and the sockets of one conversation, and how each kind of step is done."""
+
+    def __init__(self, profile: Profile = LINUX_7_2, chance: Chance | None = None) -> None:
+        self.engine = Engine(profile, chance=chance)
+        self.now = 1_700_000_000.5
+        self._ports: dict[str, Port] = {}
+        self._opener: dict[str, bool] = {}
+        self._quiet: set[str] = set()
+        self._does: dict[type[Any], Callable[[Any], Outcome | None]] = {
+            steps.Open: self._open,
+            steps.Close: self._close,
+            steps.Send: self._send,
+            steps.Receive: self._receive,
+            steps.Link: self._link,
+            steps.Route: lambda _: None,
+            steps.Sysctl: self._sysctl,
+            steps.Sleep: self._sleep,
+            steps.Clock: self._clock,
+        }
+
+    def step(self, step: steps.Step) -> Outcome:
+        """Do one step; EOPNOTSUPP for what needs packets or files."""
+        does = self._does.get(type(step))
+        if does is None:
+            return Outcome(errno.EOPNOTSUPP)
+        try:
+            return does(step) or Outcome()
+        except KeyError:  # a socket that was never opened, or whose opening failed
+            return Outcome(errno.EBADF)
+
+    def _open(self, step: steps.Open) -> Outcome | None:
+        if step.port in self.engine.ports:
+            return Outcome(errno.EADDRINUSE)
+        port = self.engine.port(step.port, step.groups, ext_ack=step.ext_ack, cap_ack=step.cap_ack)
+        if step.rcvbuf:
+            port.rcvbuf = 2 * step.rcvbuf  # as the kernel does with what it is asked for
+        self._ports[step.socket] = port
+        self._opener[step.socket] = step.privileged
+        if step.no_enobufs:
+            self._quiet.add(step.socket)
+        return None
+
+    def _close(self, step: steps.Close) -> None:
+        self.engine.close(self._ports.pop(step.socket))
+
+    def _send(self, step: steps.Send) -> None:
+        port = self._ports[step.socket]
+        port.capable = step.privileged and (step.addressed or self._opener[step.socket])
+        self.engine.submit(step.data, port, self.now)
+
+    def _receive(self, step: steps.Receive) -> Outcome:
+        port = self._ports[step.socket]
+        if step.wait and not port.inbox:
+            self._pass(step.wait)
+        received = []
+        if port.take_overrun() and step.socket not in self._quiet:
+            received.append(Received(b"", errno=errno.ENOBUFS))
+        while (taken := self.engine.receive_from(port, step.size)) is not None:
+            group, data = taken
+            received.append(Received(data[: step.size], groups=1 << group - 1 if group else 0))
+        return Outcome(received=tuple(received))
+
+    def _link(self, step: steps.Link) -> None:
+        for name in (step.name, step.peer):
+            if name and name not in (device.name for device in self.engine.devices):
+                self.engine.devices.add(Device(len(self.engine.devices) + 1, name))
+
+    def _sysctl(self, step: steps.Sysctl) -> Outcome | None:
+        name = _SYSCTLS.get(step.name.replace("/", "."))
+        if name is None:
+            return Outcome(errno.ENOENT)
+        setattr(self.engine.sysctl, name, int(step.value))
+        return None
+
+    def _sleep(self, step: steps.Sleep) -> None:
+        self._pass(step.seconds)
+
+    def _clock(self, step: steps.Clock) -> None:
+        self.now = step.seconds
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+        self.engine.expire(self.now)
