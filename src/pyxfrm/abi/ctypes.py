@@ -12,6 +12,7 @@ bytes one after another.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 __all__ = [
@@ -40,8 +41,12 @@ __all__ = [
 NETLINK_H = "linux/netlink.h"
 XFRM_H = "linux/xfrm.h"
 
+# The kinds are dataclasses, not tuples: Padding(1) must not equal Tail(True), for before Python
+# 3.11.4 ``Annotated[bytes, x]`` is cached by the value of x and would give one for the other.
 
-class Scalar(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
     """An integer: ``code`` as in :mod:`struct`, ``size`` bytes, network byte order if ``big``."""
 
     code: str
@@ -49,20 +54,23 @@ class Scalar(NamedTuple):
     big: bool = False
 
 
-class Bytes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Bytes:
     """``size`` raw bytes, aligned to ``align``."""
 
     size: int
     align: int = 1
 
 
-class Tail(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tail:
     """A flexible array at the end: all the bytes that are left. ``secret``: never shown."""
 
     secret: bool = False
 
 
-class Padding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Padding:
     """Marks the field that collects the padding bytes; ``size`` in all."""
 
     size: int

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyxfrm
+from pyxfrm.errors import UsageError
 from pyxfrm.lab.errors import LabError
 from pyxfrm.lab.line import Frame, FrameReader
 
@@ -101,6 +102,7 @@ class Machine:
                     stdin=subprocess.DEVNULL,
                     stdout=console,
                     stderr=console,
+                    env=_environment(options),
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
@@ -136,6 +138,8 @@ class Machine:
         guest counts as hung: LabError, and the machine is ended. None waits for ever. An iteration
         that is left early ends the machine as well, for the line would hold what nobody read.
         """
+        if not self._finalizer.alive:
+            raise LabError("this lab is closed")
         self._number += 1
         file = self._run / f"request-{self._number}"
         file.write_text(json.dumps(request), encoding="utf-8")
@@ -186,7 +190,11 @@ class Machine:
         except OSError:
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        telling = [line for line in lines if re.match(r"Kernel panic|\w*(Error|Exception)\b", line)]
+        telling = [
+            line
+            for line in lines
+            if re.match(r"Kernel panic|Bus error|\w*(Error|Exception)\b", line)
+        ]
         return f"; its console: {(telling or lines)[-1]}" if lines else ""
 
     def close(self) -> None:
@@ -206,6 +214,7 @@ def run_in_terminal(kernel: Kernel, options: Options, argv: list[str]) -> int:
         process = subprocess.Popen(
             command_line(kernel, options, run, "con0=fd:0,fd:1"),
             stderr=subprocess.DEVNULL,
+            env=_environment(options),
             process_group=0,
         )
         try:
@@ -261,6 +270,30 @@ def _run_directory(kernel: Kernel, options: Options, work: dict[str, Any]) -> Pa
     init.write_text(f"#!/bin/sh\nexec {start} init {shlex.quote(str(run))}\n")
     init.chmod(0o755)
     return run
+
+
+def _environment(options: Options) -> dict[str, str]:
+    """The kernel's own environment: where the file goes that is the guest's memory.
+
+    It grows as the guest touches its memory, and code is run from it. /dev/shm is best, but often
+    small and noexec in containers; then the ordinary temporary directory has to do.
+    """
+    place = "/dev/shm"  # noqa: S108 - the kernel makes a file without a name there
+    try:
+        there = os.statvfs(place)
+        fits = there.f_bavail * there.f_frsize >= _bytes(options.memory)
+        good = fits and not there.f_flag & os.ST_NOEXEC
+    except OSError:
+        good = False
+    return {"TMPDIR": place if good else tempfile.gettempdir(), "PATH": os.defpath}
+
+
+def _bytes(memory: str) -> int:
+    """``256M`` as a number, as the kernel reads it. Raises UsageError."""
+    match = re.fullmatch(r"(\d+)([kKmMgG]?)", memory)
+    if match is None:
+        raise UsageError(f"memory {memory!r} makes no sense: give a number and K, M or G")
+    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
 def _plain_temporary() -> str:

@@ -91,11 +91,14 @@ class ModuleTree:
             order.setdefault(self._path[module])
         return [self.root / path for path in order]
 
-    def load(self, name: str) -> bool:
-        """Load what ``name`` needs. False: nothing here answers to it. Raises OSError."""
+    def load(self, name: str, parameters: str = "") -> bool:
+        """Load what ``name`` needs, itself with ``parameters``.
+
+        False: nothing here answers to it. Raises OSError.
+        """
         order = self.load_order(name)
         for path in order:
-            insert(path)
+            insert(path, parameters if path == order[-1] else "")
         return bool(order)
 
 
@@ -124,8 +127,10 @@ def find_tree(directory: Path, release: str = "") -> Path:
     raise LabError(f"{directory} holds no modules.dep: give the directory depmod wrote it to")
 
 
-def insert(path: Path) -> None:
+def insert(path: Path, parameters: str = "") -> None:
     """Give one module file to the kernel; one that is loaded already is no error.
+
+    ``parameters`` are words like ``numdummies=0``.
 
     Raises OSError with the kernel's errno (ENOEXEC: made for another kernel).
     """
@@ -133,12 +138,14 @@ def insert(path: Path) -> None:
     if path.suffix == ".ko":
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            failed = libc.syscall(_SYS_FINIT_MODULE, fd, b"", 0)
+            failed = libc.syscall(_SYS_FINIT_MODULE, fd, parameters.encode(), 0)
         finally:
             os.close(fd)
     else:
         image = _decompress(path)
-        failed = libc.syscall(_SYS_INIT_MODULE, image, ctypes.c_ulong(len(image)), b"")
+        failed = libc.syscall(
+            _SYS_INIT_MODULE, image, ctypes.c_ulong(len(image)), parameters.encode()
+        )
     code = ctypes.get_errno()
     if failed and code != errno.EEXIST:
         raise OSError(code, os.strerror(code), str(path))

@@ -19,6 +19,7 @@ A step that fails does not end the script; its outcome has the errno.
 from __future__ import annotations
 
 import dataclasses
+import errno
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -91,6 +92,9 @@ class Send:
     data: bytes
     privileged: bool = True
     addressed: bool = True
+
+    def __repr__(self) -> str:  # the message may hold a key
+        return f"Send({self.socket!r}, <{_summary(self.data)}>)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +251,10 @@ class Received:
     groups: int = 0
     errno: int = 0
 
+    def __repr__(self) -> str:  # the message may hold a key
+        words = errno.errorcode.get(self.errno, "?") if self.errno else _summary(self.data)
+        return f"Received(<{words}>, port={self.port}, groups={self.groups})"
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -316,6 +324,15 @@ def _restored(cls: type[Any], fields: dict[str, Any]) -> Any:
         elif isinstance(fields[field.name], list):
             fields[field.name] = tuple(fields[field.name])
     return cls(**fields)
+
+
+def _summary(datagram: bytes) -> str:
+    """What a datagram holds, in a few words and without keys."""
+    from pyxfrm.wire.describe import summary  # not needed to run a script: the guest goes without
+    from pyxfrm.wire.netlink import frames
+
+    messages = [summary(datagram[start:end]) for start, end in frames(datagram)]
+    return "; ".join(messages) or f"{len(datagram)} bytes"
 
 
 def _outcome(item: dict[str, Any]) -> Outcome:

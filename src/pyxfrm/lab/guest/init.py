@@ -33,6 +33,7 @@ __all__ = ["PRELOAD", "main"]
 PRELOAD = (
     *("xfrm_user", "af_key", "esp4", "esp6", "ah4", "ah6", "ipcomp", "ipcomp6"),
     *("esp4_offload", "esp6_offload", "xfrm_interface", "iptfs", "dummy", "veth", "nlmon", "tun"),
+    "configs",  # /proc/config.gz: how this kernel was built
     *("crypto-authenc", "crypto-authencesn", "crypto-echainiv", "crypto-seqiv", "crypto-hmac"),
     *("crypto-cbc", "crypto-ctr", "crypto-ecb", "crypto-gcm", "crypto-ccm", "crypto-cmac"),
     *("crypto-xcbc", "crypto-rfc3686", "crypto-rfc4106", "crypto-rfc4309", "crypto-rfc4543"),
@@ -42,6 +43,8 @@ PRELOAD = (
     *("crypto-cast5", "crypto-camellia", "crypto-serpent", "crypto-twofish", "crypto-sm4"),
     *("crypto-cipher_null", "crypto-deflate"),
 )
+# Without it this one makes a device in the initial namespace as it is loaded.
+_PARAMETERS = {"dummy": "numdummies=0"}
 
 
 def main(run: str) -> None:
@@ -106,7 +109,7 @@ def _kernel_settings(config: dict[str, Any], tree: ModuleTree | None) -> None:
     if tree is not None:
         for name in PRELOAD:
             with contextlib.suppress(OSError):  # not for this machine, or it found no hardware
-                tree.load(name)
+                tree.load(name, _PARAMETERS.get(name, ""))
         install(tree, config["start"])
     linux.lo_up()
 

@@ -70,13 +70,12 @@ def _in_child(name: str, argument: Any, results: int, capture: _Capture) -> None
 
 
 def _run(name: str, argument: Any, capture: _Capture) -> dict[str, Any]:
-    capture.reset()
     try:
         linux.new_network_namespace()
         result = {"value": _function(name)(argument), "error": None}
     except BaseException as problem:  # noqa: BLE001 - a job's exit is its result, not ours
         result = failure(str(problem), type(problem).__name__, traceback.format_exc())
-    result["stdout"], result["stderr"] = capture.texts()
+    result["stdout"], result["stderr"] = capture.take()
     return result
 
 
@@ -101,7 +100,10 @@ def _write(fd: int, data: bytes) -> None:
 
 
 class _Capture:
-    """Takes over file descriptors 1 and 2 of this process, into memory."""
+    """Takes over file descriptors 1 and 2 of this process, into memory.
+
+    A system call costs 50 us here: a job that writes nothing costs two.
+    """
 
     def __init__(self) -> None:
         for target in (1, 2):
@@ -109,17 +111,18 @@ class _Capture:
             os.dup2(memory, target)
             os.close(memory)
 
-    def reset(self) -> None:
-        for fd in (1, 2):
-            os.ftruncate(fd, 0)
-            os.lseek(fd, 0, os.SEEK_SET)
-
-    def texts(self) -> tuple[str, str]:
+    def take(self) -> tuple[str, str]:
+        """What was written to each since the last time."""
         sys.stdout.flush()
         sys.stderr.flush()
-        return self._text(1), self._text(2)
+        return self._take(1), self._take(2)
 
     @staticmethod
-    def _text(fd: int) -> str:
-        size = os.lseek(fd, 0, os.SEEK_END)
-        return os.pread(fd, size, 0).decode(errors="replace")
+    def _take(fd: int) -> str:
+        size = os.lseek(fd, 0, os.SEEK_CUR)
+        if not size:
+            return ""
+        data = os.pread(fd, size, 0)
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return data.decode(errors="replace")

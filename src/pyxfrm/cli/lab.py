@@ -1,0 +1,188 @@
+"""``xfrm lab``: a real Linux kernel at hand.
+
+    xfrm lab run -- ip xfrm state          boot, run, switch off; its output and exit status
+    xfrm lab shell                         the same with a shell on this terminal
+    xfrm lab info                          what the kernel is and supports
+    xfrm lab script FILE                   run a netlink script, print the transcript (JSON)
+    xfrm lab fetch                         only fill the cache (CI images)
+
+All take ``--kernel 7.2|6.12``, or ``--kernel-image PATH --modules DIR`` for a kernel of one's own
+(``make ARCH=um``): the quick way to try a backport.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyxfrm.errors import UsageError
+from pyxfrm.lab.boot import Options, run_in_terminal
+from pyxfrm.lab.fetch import KERNELS, Kernel, iproute2, kernel, own
+from pyxfrm.lab.lab import Lab, run_once
+from pyxfrm.lab.script import Script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["main"]
+
+_TIMED_OUT = 124  # as timeout(1)
+
+
+def main(argv: list[str]) -> int:
+    """Run one of the lab's verbs; the status is the guest command's own where there is one."""
+    words = _parser().parse_args(argv)
+    work: Callable[[argparse.Namespace], int] = words.work
+    return work(words)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("xfrm lab", description="A real Linux kernel in user space.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    run = _verb(verbs, "run", _run, "boot, run one command, switch off")
+    run.add_argument("--timeout", type=float, metavar="S", help="kill the command after S seconds")
+    run.add_argument(
+        "-i", "--stdin", action="store_true", help="read stdin to its end and give it to COMMAND"
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    shell = _verb(verbs, "shell", _shell, "boot, with a shell on this terminal")
+    shell.add_argument("command", nargs=argparse.REMAINDER, metavar="[-- COMMAND ...]")
+    info = _verb(verbs, "info", _info, "what the kernel is and supports")
+    info.add_argument("--json", action="store_true", help="the same as JSON")
+    script = _verb(verbs, "script", _script, "run a netlink script, print the transcript")
+    script.add_argument("file", help="JSON, see pyxfrm.lab.script; - is stdin")
+    fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
+    fetch.set_defaults(work=_fetch)
+    return parser
+
+
+def _verb(
+    verbs: Any, name: str, work: Callable[[argparse.Namespace], int], text: str
+) -> argparse.ArgumentParser:
+    """A verb that boots: the options that all of those have."""
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    verb.set_defaults(work=work)
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--kernel", default="7.2", choices=list(KERNELS), help="default: 7.2")
+    which.add_argument(
+        "--kernel-image", type=Path, metavar="PATH", help="your own ARCH=um kernel program"
+    )
+    verb.add_argument("--modules", type=Path, metavar="DIR", help="with it: its modules")
+    verb.add_argument("--mem", default="256M", help="memory of the guest (default: 256M)")
+    verb.add_argument(
+        "--tap", default="", metavar="NAME", help="a TAP device, as vec0 (privileged)"
+    )
+    verb.add_argument(
+        *("--share", "-s"),
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="let the guest write to this directory of the host",
+    )
+    verb.add_argument(
+        "--append", action="append", default=[], metavar="WORD", help="for the kernel command line"
+    )
+    return verb
+
+
+def _kernel(words: argparse.Namespace) -> Kernel:
+    if words.kernel_image:
+        return own(words.kernel_image, words.modules)
+    if words.modules:
+        raise UsageError("--modules belongs to --kernel-image")
+    return kernel(words.kernel)
+
+
+def _options(words: argparse.Namespace) -> Options:
+    for directory in words.share:
+        if not directory.is_dir():
+            raise UsageError(f"--share {directory}: no such directory")
+    shares = tuple(directory.resolve() for directory in words.share)
+    return Options(words.mem, shares, words.tap, tuple(words.append))
+
+
+def _command(words: argparse.Namespace) -> list[str]:
+    command: list[str] = words.command
+    return command[1:] if command[:1] == ["--"] else command
+
+
+def _run(words: argparse.Namespace) -> int:
+    command = _command(words)
+    if not command:
+        raise UsageError("no command: xfrm lab run -- COMMAND ...")
+    stdin = sys.stdin.buffer.read() if words.stdin else None
+    done = run_once(
+        command,
+        kernel=_kernel(words),
+        options=_options(words),
+        timeout=words.timeout,
+        stdin=stdin,
+        stream=True,
+    )
+    if done.timed_out:
+        print(f"xfrm: {command[0]} was killed after {words.timeout:g} s", file=sys.stderr)
+        return _TIMED_OUT
+    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+
+
+def _shell(words: argparse.Namespace) -> int:
+    return run_in_terminal(_kernel(words), _options(words), _command(words) or ["bash", "-l"])
+
+
+def _info(words: argparse.Namespace) -> int:
+    chosen = _kernel(words)
+    started = time.monotonic()
+    with Lab(kernel=chosen, options=_options(words)) as lab:
+        booted = time.monotonic() - started
+        facts = lab.call("pyxfrm.lab.probe:survey")
+    facts |= {"package": chosen.package, "image": str(chosen.image), "boot_seconds": booted}
+    print(json.dumps(facts, indent=2) if words.json else _told(facts))
+    return 0
+
+
+def _told(facts: dict[str, Any]) -> str:
+    """The facts of `pyxfrm.lab.probe.survey` for people."""
+    words = {"y": [], "m": [], "n": []}  # type: dict[str, list[str]]
+    for name, how in facts["options"].items():
+        words.setdefault(how, []).append(name)
+    rows = [
+        ("kernel", f"Linux {facts['release']} ({facts['package'] or 'your own'})"),
+        ("program", facts["image"]),
+        ("boot", f"{facts['boot_seconds']:.1f} s"),
+        ("machine", f"{facts['processors']} processor, {facts['memory'] // 1024} MiB"),
+        ("MIGRATE_STATE", facts["migrate_state"]),
+        ("built in", " ".join(words["y"])),
+        ("as modules", " ".join(words["m"])),
+        ("lacks", " ".join(words["n"])),
+        ("loaded now", " ".join(facts["modules"])),
+    ]
+    return "\n".join(f"{name:<14} {value}" for name, value in rows if value)
+
+
+def _script(words: argparse.Namespace) -> int:
+    script = Script.from_json(_json_file(words.file))
+    with Lab(kernel=_kernel(words), options=_options(words)) as lab:
+        transcript = lab.run_script(script)
+    print(json.dumps(transcript.to_json(), indent=2))
+    return 0
+
+
+def _json_file(name: str) -> Any:
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        return json.loads(text)
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"{name}: {problem}") from problem
+
+
+def _fetch(_: argparse.Namespace) -> int:
+    for version in KERNELS:
+        chosen = kernel(version)
+        print(f"Linux {version}: {chosen.package}, {chosen.image}")
+    print(f"ip: {iproute2().package}")
+    return 0
