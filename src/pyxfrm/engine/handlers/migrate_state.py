@@ -205,13 +205,15 @@ def _offload(request: Request, um: UserMigrateState, old: Sa) -> bytes | None:
 def _create(request: Request, old: Sa, move: Move, offload: bytes | None) -> Sa:
     """The clone, checked as a new SA is. Whatever is wrong with it, the errno is EINVAL."""
     new = clone(old, move)
+    weak = "Failed to initialize migrated state"
     try:
         init_state(request.engine, new)
+        weak = "State migration clone failed"
         if offload is not None:
             add_offload(request.engine, new, offload, cloned=True)
     except Refusal as no:
-        # A text of the reason's own wins; what was set before (a warning) does not.
-        raise Refusal(EINVAL, no.text or "Failed to initialize migrated state") from no
+        # The reason's own text wins, then one that was set before (a warning).
+        raise Refusal(EINVAL, no.text or request.text or weak) from no
     return new
 
 
