@@ -47,6 +47,7 @@ __all__ = ["Machine", "Options", "command_line", "run_in_terminal"]
 BOOT_TIMEOUT = 60.0  # seconds; 1 to 2 on an idle machine
 _MARGIN = 5.0  # seconds the guest gets beyond a job's own timeout before it counts as hung
 _START = Path(__file__).with_name("guest") / "start.py"
+_MEMORY = re.compile(r"[0-9]{1,9}[kKmMgG]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 
 
@@ -54,7 +55,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 class Options:
     """What a machine is to have.
 
-    ``memory`` as the kernel reads it (``256M``); ``share`` directories of the host that the guest
+    ``memory`` a number and K, M or G; ``share`` directories of the host that the guest
     may write to; ``tap`` the name of a TAP device of the host that appears as ``vec0`` in the
     guest (needs CAP_NET_ADMIN on the host); ``append`` words for the kernel's command line.
     """
@@ -64,9 +65,24 @@ class Options:
     tap: str = ""
     append: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not _MEMORY.fullmatch(self.memory):
+            raise UsageError(
+                f"memory {self.memory!r} makes no sense: give a number and K, M or G, as in 256M"
+            )
 
-def command_line(kernel: Kernel, options: Options, run: Path, console: str) -> list[str]:
-    """The kernel's whole command line; ``console`` are the words for its consoles and lines."""
+    @property
+    def memory_bytes(self) -> int:
+        """``memory`` as a number."""
+        return int(self.memory[:-1]) << {"K": 10, "M": 20, "G": 30}[self.memory[-1].upper()]
+
+
+def command_line(kernel: Kernel, options: Options, run: Path, terminal: str) -> list[str]:
+    """The kernel's whole command line.
+
+    Its console is con0, which goes to its stdout and from there into a file; ``terminal`` is the
+    word for the line that is for us, and free of what the kernel has to say.
+    """
     words = [
         str(kernel.image),
         f"mem={options.memory}",
@@ -74,8 +90,8 @@ def command_line(kernel: Kernel, options: Options, run: Path, console: str) -> l
         f"init={run / 'init'}",
         *("umid=lab", f"uml_dir={run}"),
         f"ubd0={run / 'no-disk'}",  # else it takes ./root_fs, if there happens to be one
-        *("quiet", "noreboot", "con=null", "ssl=null"),
-        *console.split(),
+        *("quiet", "noreboot", "con=null", "ssl=null", "con0=null,fd:1"),
+        terminal,
         *kernel.options,
     ]
     if options.tap:
@@ -95,21 +111,12 @@ class Machine:
         self._reader = FrameReader()
         ours, theirs = socket.socketpair()
         try:
-            with theirs, (self._run / "console").open("wb") as console:
-                line = f"con0=null,fd:1 ssl0=fd:{theirs.fileno()},fd:{theirs.fileno()}"
-                self._process = subprocess.Popen(
-                    command_line(kernel, options, self._run, line),
-                    stdin=subprocess.DEVNULL,
-                    stdout=console,
-                    stderr=console,
-                    env=_environment(options),
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-        except OSError as problem:
+            with theirs:
+                self._process = _start(kernel, options, self._run, theirs.fileno())
+        except BaseException:
             ours.close()
             shutil.rmtree(self._run, ignore_errors=True)
-            raise LabError(f"cannot start {kernel.image}: {problem.strerror}") from problem
+            raise
         self._line = ours
         self._finalizer = weakref.finalize(self, _end, self._process, ours, self._run)
         try:
@@ -205,31 +212,47 @@ class Machine:
 def run_in_terminal(kernel: Kernel, options: Options, argv: list[str]) -> int:
     """Boot with the console on this process's terminal, run ``argv`` there; returns its status.
 
-    The terminal's settings are restored, whatever happens.
+    The kernel gets the terminal without being of its session, so job control on the host has no
+    say; it makes the terminal raw, and what is typed goes to the guest, Ctrl-C too. The terminal's
+    settings are restored, whatever happens. Raises LabError where there is no terminal.
     """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise LabError("a shell needs a terminal; use `xfrm lab run -- COMMAND`")
     size = shutil.get_terminal_size()
     shell = {"mode": "shell", "argv": argv, "terminal_size": [size.lines, size.columns]}
     run = _run_directory(kernel, options, shell)
-    with _terminal_kept():
+    with _terminal_kept(), (run / "console").open("wb") as console:
+        keyboard, screen = os.dup(0), os.dup(1)  # 0 and 1 themselves get the kernel's own chatter
         process = subprocess.Popen(
-            command_line(kernel, options, run, "con0=fd:0,fd:1"),
-            stderr=subprocess.DEVNULL,
+            command_line(kernel, options, run, f"con1=fd:{keyboard},fd:{screen}"),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
             env=_environment(options),
-            process_group=0,
+            pass_fds=[keyboard, screen],
+            start_new_session=True,
         )
         try:
-            with _in_foreground(process.pid):
-                return process.wait()
+            os.close(keyboard)
+            os.close(screen)
+            process.wait()
+            return _exit_status(run)
         finally:
             _end(process, None, run)
+
+
+def _exit_status(run: Path) -> int:
+    """What the guest's shell ended with; 1 when it never came so far."""
+    try:
+        return int((run / "status").read_text())
+    except (OSError, ValueError):
+        return 1
 
 
 @contextlib.contextmanager
 def _terminal_kept() -> Iterator[None]:
     import termios
 
-    if not sys.stdin.isatty():
-        raise LabError("a shell needs a terminal; use `xfrm lab run -- COMMAND`")
     before = termios.tcgetattr(0)
     try:
         yield
@@ -237,17 +260,21 @@ def _terminal_kept() -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSANOW, before)
 
 
-@contextlib.contextmanager
-def _in_foreground(group: int) -> Iterator[None]:
-    """Lend the terminal to another process group."""
-    ours = os.tcgetpgrp(0)
-    before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-    os.tcsetpgrp(0, group)
-    try:
-        yield
-    finally:
-        os.tcsetpgrp(0, ours)
-        signal.signal(signal.SIGTTOU, before)
+def _start(kernel: Kernel, options: Options, run: Path, line: int) -> subprocess.Popen[bytes]:
+    """Start the kernel with its serial line on ``line``; LabError when there is no such program."""
+    with (run / "console").open("wb") as console:
+        try:
+            return subprocess.Popen(
+                command_line(kernel, options, run, f"ssl0=fd:{line},fd:{line}"),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=_environment(options),
+                pass_fds=[line],
+                start_new_session=True,
+            )
+        except OSError as problem:
+            raise LabError(f"cannot start {kernel.image}: {problem.strerror}") from problem
 
 
 def _run_directory(kernel: Kernel, options: Options, work: dict[str, Any]) -> Path:
@@ -281,19 +308,11 @@ def _environment(options: Options) -> dict[str, str]:
     place = "/dev/shm"  # noqa: S108 - the kernel makes a file without a name there
     try:
         there = os.statvfs(place)
-        fits = there.f_bavail * there.f_frsize >= _bytes(options.memory)
+        fits = there.f_bavail * there.f_frsize >= options.memory_bytes
         good = fits and not there.f_flag & os.ST_NOEXEC
     except OSError:
         good = False
     return {"TMPDIR": place if good else tempfile.gettempdir(), "PATH": os.defpath}
-
-
-def _bytes(memory: str) -> int:
-    """``256M`` as a number, as the kernel reads it. Raises UsageError."""
-    match = re.fullmatch(r"(\d+)([kKmMgG]?)", memory)
-    if match is None:
-        raise UsageError(f"memory {memory!r} makes no sense: give a number and K, M or G")
-    return int(match[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
 def _plain_temporary() -> str:

@@ -8,11 +8,13 @@
      "arguments": [...], "timeout": s, "fresh": false}       DONE {}
 
 One request at a time; the host waits for DONE. A job that hangs is killed here, by its own clock; a
-guest that hangs as a whole is the host's to kill. When the line ends, so does the agent.
+guest that hangs as a whole is the host's to kill. When the line ends, so does the agent: the host
+is gone. As it sends nothing during a request, a line that can be read then has ended.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -29,7 +31,7 @@ from pyxfrm.lab.line import Frame, FrameReader, pack
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Agent", "main"]
+__all__ = ["Agent", "HostGoneError", "main"]
 
 _LINE = "/dev/ttyS0"
 _CHUNK = 65536
@@ -39,7 +41,12 @@ def main(config: dict[str, Any]) -> None:
     """Serve the host until it hangs up."""
     line = os.open(_LINE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     tty.setraw(line)
-    Agent(line, Path(config["run"])).serve()
+    with contextlib.suppress(HostGoneError):
+        Agent(line, Path(config["run"])).serve()
+
+
+class HostGoneError(Exception):
+    """The line ended during a request."""
 
 
 class Agent:
@@ -48,7 +55,7 @@ class Agent:
     def __init__(self, line: int, run: Path) -> None:
         self._line = line
         self._run = run
-        self._worker = _Worker()
+        self._worker = _Worker(line)
 
     def serve(self) -> None:
         """Serve until end of file."""
@@ -108,7 +115,7 @@ class Agent:
         kinds = {process.stdout.fileno(): Frame.STDOUT, process.stderr.fileno(): Frame.STDERR}
         deadline = None if timeout is None else time.monotonic() + timeout
         poll = select.poll()
-        for fd in kinds:
+        for fd in (*kinds, self._line):
             poll.register(fd, select.POLLIN)
         while kinds:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -117,6 +124,8 @@ class Agent:
                 _kill_group(process.pid)
                 return True
             for fd, _ in ready:
+                if fd == self._line:
+                    raise HostGoneError
                 data = os.read(fd, _CHUNK)
                 if data:
                     self._write(pack(kinds[fd], data))
@@ -156,7 +165,8 @@ class Agent:
 class _Worker:
     """The process that runs functions; made when first needed, and again when it has died."""
 
-    def __init__(self) -> None:
+    def __init__(self, line: int) -> None:
+        self._line = line
         self._pid = 0
         self._requests = self._results = -1
         self.obituary = ""
@@ -188,7 +198,10 @@ class _Worker:
 
     def read(self, timeout: float) -> bytes:
         """Bytes of results; b"" when the worker is dead or was killed for taking too long."""
-        if select.select([self._results], [], [], timeout)[0]:
+        ready = select.select([self._results, self._line], [], [], timeout)[0]
+        if self._line in ready:
+            raise HostGoneError
+        if ready:
             data = os.read(self._results, _CHUNK)
             if data:
                 return data

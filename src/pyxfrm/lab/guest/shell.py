@@ -1,28 +1,36 @@
-"""An interactive shell on the guest's console, with job control."""
+"""An interactive shell on the guest's terminal, with job control."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import struct
+import sys
 import termios
+from pathlib import Path
 from typing import Any
 
 __all__ = ["main"]
 
-_CONSOLE = "/dev/tty0"
+_TERMINAL = "/dev/tty1"
 
 
 def main(config: dict[str, Any]) -> None:
-    """Give the console to the shell; returns when it ends. The caller leads a new session."""
-    console = os.open(_CONSOLE, os.O_RDWR)
-    fcntl.ioctl(console, termios.TIOCSCTTY, 1)
+    """Give the terminal to the shell; returns when it ends. The caller leads a new session."""
+    terminal = os.open(_TERMINAL, os.O_RDWR)
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 1)
     rows, columns = config["terminal_size"]
-    fcntl.ioctl(console, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     pid = os.fork()
     if pid == 0:
         for fd in (0, 1, 2):
-            os.dup2(console, fd)
+            os.dup2(terminal, fd)
         os.chdir(config["cwd"])
-        os.execvp(config["argv"][0], config["argv"])  # noqa: S606 - what the user asked for
-    os.waitpid(pid, 0)
+        try:
+            os.execvp(config["argv"][0], config["argv"])  # noqa: S606 - what the user asked for
+        except OSError as problem:
+            print(f"xfrm lab: {config['argv'][0]}: {problem.strerror}")  # noqa: T201
+            sys.stdout.flush()
+            os._exit(127)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    Path(config["run"], "status").write_text(str(code if code >= 0 else 128 - code))

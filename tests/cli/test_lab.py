@@ -1,0 +1,132 @@
+"""``xfrm lab``: options, and the ways of ending."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pyxfrm import cli
+from pyxfrm.lab import Lab
+
+FLUSH = "140000001c000500070000000000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["run"], "no command"),
+        (["run", "--"], "no command"),
+        (["run", "--mem", "much", "true"], "memory 'much' makes no sense"),
+        (["run", "--modules", "x", "--", "true"], "--modules belongs to --kernel-image"),
+        (["run", "--share", "/nowhere", "--", "true"], "--share /nowhere: no such directory"),
+        (["run", "--kernel", "5.4", "--", "true"], "invalid choice: '5.4'"),
+        (["run", "--kernel", "7.2", "--kernel-image", "x", "true"], "not allowed with"),
+        (["script", "/nowhere.json"], "/nowhere.json: "),
+        (["nonsense"], "invalid choice"),
+        ([], "required: VERB"),
+    ],
+)
+@pytest.mark.kernel
+def test_nonsense_is_refused(
+    capsys: pytest.CaptureFixture[str], lab72: Lab, argv: list[str], told: str
+) -> None:
+    assert cli.main(["lab", *argv]) == 2
+    assert told in capsys.readouterr().err
+
+
+def xfrm(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "pyxfrm.cli", "lab", *argv]
+    return subprocess.run(command, input=stdin, capture_output=True, timeout=60, check=False)
+
+
+@pytest.mark.kernel
+def test_a_command_in_the_guest_is_like_one_here(lab72: Lab) -> None:
+    run = xfrm("run", "-i", "--", "sh", "-c", "uname -r; cat; echo err >&2; exit 5", stdin=b"in\n")
+    assert run.stdout == lab72.release.encode() + b"\nin\n"
+    assert (run.stderr, run.returncode) == (b"err\n", 5)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("argv", "status", "told"),
+    [
+        (["--timeout", "0.3", "--", "sleep", "9"], 124, b"xfrm: sleep was killed after 0.3 s\n"),
+        (["--", "sh", "-c", "kill -9 $$"], 137, b""),
+    ],
+)
+def test_a_command_that_is_killed(lab72: Lab, argv: list[str], status: int, told: bytes) -> None:
+    run = xfrm("run", *argv)
+    assert (run.returncode, run.stderr) == (status, told)
+
+
+@pytest.mark.kernel
+def test_info_tells_what_the_kernel_can(lab612: Lab) -> None:
+    told = xfrm("info", "--kernel", "6.12").stdout.decode()
+    assert f"Linux {lab612.release}" in told
+    assert "MIGRATE_STATE  no" in told
+    assert "XFRM_INTERFACE" in next(row for row in told.splitlines() if row.startswith("lacks"))
+
+
+@pytest.mark.kernel
+def test_a_script_from_a_file(lab72: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "script.json"
+    file.write_text(
+        json.dumps(
+            [
+                {"op": "open", "socket": "a", "port": 1},
+                {"op": "send", "socket": "a", "data": FLUSH},
+                {"op": "receive", "socket": "a"},
+            ]
+        )
+    )
+    outcomes = json.loads(xfrm("script", str(file)).stdout)
+    ack = "24000000020000010700000001000000" + "00000000" + FLUSH[:32]
+    assert outcomes == [{}, {}, {"received": [{"data": ack}]}]
+
+
+@pytest.mark.kernel
+def test_a_kernel_of_ones_own(lab72: Lab) -> None:
+    kernel = lab72.kernel
+    run = xfrm(
+        *("run", "--kernel-image", str(kernel.image), "--modules", str(kernel.modules)),
+        *("--", "sh", "-c", "ip xfrm state count"),
+    )
+    assert b"SAD count 0" in run.stdout
+
+
+@pytest.mark.kernel
+def test_a_shell_has_a_terminal_and_job_control(lab72: Lab) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        command = [sys.executable, "-m", "pyxfrm.cli", "lab", "shell", "--", "sh", "-i"]
+        os.execv(command[0], command)
+    shown, typed, limit = b"", False, time.monotonic() + 20
+    while time.monotonic() < limit and select.select([terminal], [], [], 10)[0]:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # EIO: the other end is closed
+            break
+        if b"# " in shown and not typed:
+            typed = True
+            os.write(terminal, b"test -t 0 && echo is $((40 + 2)); sleep 60 & jobs; exit 3\n")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert shown.startswith(b"# ")
+    assert b"Power" not in shown  # nothing of the kernel's own
+    assert b"is 42" in shown
+    assert b"Running" in shown
+
+
+@pytest.mark.kernel
+def test_a_shell_without_a_terminal_is_refused(lab72: Lab) -> None:
+    run = xfrm("shell")
+    assert run.returncode == 1
+    assert run.stderr == b"xfrm: a shell needs a terminal; use `xfrm lab run -- COMMAND`\n"
