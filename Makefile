@@ -3,7 +3,7 @@ PY := .venv/bin/python
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test check format bench fuzz lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ format: install ## rewrite the sources as the formatter wants them
 
 bench: install ## benchmarks (ratios in one run: machines are noisy)
 	$(PY) -m pytest -q benchmarks --benchmark-only --benchmark-disable-gc --benchmark-columns=min,median,rounds --benchmark-sort=name
+
+SECONDS ?= 60
+SEED ?= 1
+fuzz: install ## random messages to Linux 7.2 and to the engine (SECONDS=60 SEED=1)
+	.venv/bin/xfrm lab fuzz --seconds $(SECONDS) --seed $(SEED)
 
 lock: install ## renew requirements.lock from pyproject.toml
 	$(PY) -m pip -q install 'uv>=0.5,<1'

@@ -4,6 +4,7 @@
     xfrm lab shell                         the same with a shell on this terminal
     xfrm lab info                          what the kernel is and supports
     xfrm lab script FILE                   run a netlink script, print the transcript (JSON)
+    xfrm lab fuzz                          random messages to the kernel and to an engine
     xfrm lab fetch                         only fill the cache (CI images)
 
 All take ``--kernel 7.2|6.12``, or ``--kernel-image PATH --modules DIR`` for a kernel of one's own
@@ -55,6 +56,14 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--json", action="store_true", help="the same as JSON")
     script = _verb(verbs, "script", _script, "run a netlink script, print the transcript")
     script.add_argument("file", help="JSON, see pyxfrm.lab.script; - is stdin")
+    fuzz = _verb(
+        verbs, "fuzz", _fuzz, "random messages to the kernel and to an engine, until they disagree"
+    )
+    fuzz.add_argument("--seed", type=int, default=1, metavar="N", help="default: 1")
+    fuzz.add_argument("--messages", type=int, metavar="N", help="stop after N messages")
+    fuzz.add_argument(
+        "--seconds", type=float, default=60, metavar="S", help="or after S seconds (default: 60)"
+    )
     fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
     fetch.set_defaults(work=_fetch)
     return parser
@@ -178,6 +187,14 @@ def _json_file(name: str) -> Any:
         return json.loads(text)
     except (OSError, ValueError) as problem:
         raise UsageError(f"{name}: {problem}") from problem
+
+
+def _fuzz(words: argparse.Namespace) -> int:
+    from pyxfrm.cli import lab_fuzz
+
+    profile = lab_fuzz.profile_of(words.kernel)
+    with Lab(kernel=_kernel(words), options=_options(words)) as lab:
+        return lab_fuzz.run(lab, profile, words.seed, words.messages, words.seconds)
 
 
 def _fetch(_: argparse.Namespace) -> int:

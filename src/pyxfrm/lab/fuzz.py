@@ -22,7 +22,16 @@ from pyxfrm.lab.script import Clock, Open, Outcome, Receive, Script, Send, Step,
 from pyxfrm.wire import describe
 from pyxfrm.wire.messages import build, decode_all
 
-__all__ = ["Divergence", "compare", "fuzz", "imitate", "script_of", "shrink", "test_source"]
+__all__ = [
+    "Divergence",
+    "Report",
+    "compare",
+    "fuzz",
+    "imitate",
+    "script_of",
+    "shrink",
+    "test_source",
+]
 
 NAMES = ("a", "b", "c")
 START = 1_700_000_000.1
@@ -96,24 +105,55 @@ def _seen(outcome: Outcome) -> tuple[object, ...]:
     return tuple(r.errno or r.data for r in outcome.received) or (outcome.errno,)
 
 
+class Report:
+    """What a run came to.
+
+    ``messages``, ``sequences``  sent, each to both
+    ``found``      disagreements that stayed when the kernel was asked again
+    ``wavering``   sequences to which the kernel itself gave different answers: it grows its tables, and runs its timers, when it gets to it
+    """
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.sequences = 0
+        self.found: list[Divergence] = []
+        self.wavering = 0
+
+
 def fuzz(
     kernel: Kernel,
     seed: int,
-    messages: int,
     *,
     length: int = 40,
     batch: int = 50,
     profile: Profile = LINUX_7_2,
-) -> Iterator[tuple[int, Divergence | None]]:
-    """Send about ``messages`` messages in sequences of ``length``; (messages sent so far, divergence or None) a sequence."""
+) -> Iterator[Report]:
+    """Without end: a batch of sequences to both sides, then the report so far."""
     generator = Generator(seed)
-    sent = 0
-    while sent < messages:
+    report = Report()
+    while True:
         sequences = [generator.sequence(length) for _ in range(batch)]
         scripts = [script_of(ops) for ops in sequences]
         for ops, script, transcript in zip(sequences, scripts, kernel(scripts), strict=True):
-            sent += len(ops)
-            yield sent, compare(ops, transcript, imitate(script, transcript, profile))
+            report.sequences += 1
+            report.messages += len(ops)
+            found = compare(ops, transcript, imitate(script, transcript, profile))
+            if found is None:
+                continue
+            if _stays(kernel, ops, profile):
+                report.found.append(found)
+            else:
+                report.wavering += 1
+        yield report
+
+
+def _stays(kernel: Kernel, ops: Sequence[Op], profile: Profile) -> bool:
+    """Whether the kernel disagrees whenever it is asked."""
+    script = script_of(ops)
+    return all(
+        compare(ops, transcript, imitate(script, transcript, profile)) is not None
+        for transcript in kernel([script] * 4)
+    )
 
 
 def shrink(kernel: Kernel, found: Divergence, profile: Profile = LINUX_7_2) -> Divergence:
