@@ -41,7 +41,11 @@ def liar(scripts: Sequence[Script]) -> list[Transcript]:
         for one in outcome.received:
             message = messages.decode(one.data)
             body = message.body
-            if message.header.nlmsg_type == 2 and body.request.nlmsg_type == m.XFRM_MSG_MIGRATE_STATE and body.error:
+            if (
+                message.header.nlmsg_type == 2
+                and body.request.nlmsg_type == m.XFRM_MSG_MIGRATE_STATE
+                and body.error
+            ):
                 body = body._replace(error=-1)
                 one = dataclasses.replace(one, data=message._replace(body=body).encode())
             received.append(one)

@@ -41,6 +41,7 @@ class Profile(NamedTuple):
     ``offload_if_id``        an inbound SA with an if_id can be offloaded
     ``missing_algorithms``   names of the list of algorithms that its crypto lacks
     ``mode_max``             a template's mode must be below it
+    ``migrate_as_it_was``    MIGRATE clones SAs as it did before MIGRATE_STATE came, see handlers/migrate.py
     """
 
     name: str
@@ -66,6 +67,7 @@ class Profile(NamedTuple):
     offload_if_id: bool = False
     missing_algorithms: frozenset[str] = frozenset(("hmac(rmd160)", "hmac(sm3)", "cbc(sm4)"))
     mode_max: int = 6
+    migrate_as_it_was: bool = False
 
 
 LINUX_7_2 = Profile("LINUX_7_2")
@@ -88,6 +90,7 @@ LINUX_6_12 = Profile(
     offload_if_id=True,
     missing_algorithms=frozenset(("hmac(sm3)", "cbc(sm4)")),
     mode_max=5,
+    migrate_as_it_was=True,
 )
 
 PROFILES = {

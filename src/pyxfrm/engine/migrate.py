@@ -1,7 +1,7 @@
 """The rule of a move: old SA + what is asked + profile -> new SA, or a refusal. Nothing is changed here.
 
 Both migration messages share it: MIGRATE_STATE names one SA (handlers/migrate_state.py), the old MIGRATE finds SAs through a policy's
-templates (handlers/migrate.py). A clone takes over everything that is not asked for: the traits as they are, the
+templates (handlers/migrate.py). A clone takes over everything that is not asked for: the traits as they are (but for the security context, which gets longer), the
 marks and wrapping as the :class:`Move` says, sequence numbers and lifetime counters at the moment of the hand-over
 (:func:`synchronise`), which must be the moment at which the old SA stops: a number used twice is an IV used twice.
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.engine.sa import Sa, State
+from pyxfrm.engine.security import clone_sec_ctx
 
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import Selector
@@ -42,10 +43,11 @@ class Move(NamedTuple):
 
 
 def clone(old: Sa, move: Move) -> Sa:
-    """The SA as it will be, not yet checked, installed or in step with the old one."""
-    new = Sa(
-        old.traits, move.daddr, old.spi, old.proto, move.family, move.saddr, move.reqid, move.sel
-    )
+    """The SA as it will be, not yet checked or installed. A security context may have grown too long to be cloned."""
+    traits = old.traits
+    if traits.sec_ctx is not None:
+        traits = traits._replace(sec_ctx=clone_sec_ctx(traits.sec_ctx))
+    new = Sa(traits, move.daddr, old.spi, old.proto, move.family, move.saddr, move.reqid, move.sel)
     if move.encap is not None:
         new.encap = move.encap
         new.mapping_maxage = move.mapping_maxage

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from pyxfrm.engine.security import SecCtx
     from pyxfrm.engine.spd_chains import Node
 
-__all__ = ["Flow", "Identity", "Policy", "address_value"]
+__all__ = ["Flow", "Identity", "Policy", "address_value", "flow_ports"]
 
 Identity = tuple[int, int, bytes, tuple[int, int], int, int]
+
+_PORTED = (6, 17, 136, 132)  # TCP, UDP, UDP-Lite, SCTP
+_ICMP, _GRE, _ICMPV6, _MH = 1, 47, 58, 135
 
 _word = struct.Struct(">I").unpack_from
 
@@ -29,7 +32,7 @@ class Flow(NamedTuple):
     """A packet as a policy sees it (struct flowi).
 
     ``daddr``, ``saddr``  16 bytes each
-    ``dport``, ``sport``  of TCP, UDP, UDP-Lite, SCTP; of ICMP code and type; of GRE the key's halves; else 0
+    ``dport``, ``sport``  see :func:`flow_ports`
     ``proto``             of the packet inside
     ``oif``               the interface it leaves by
     """
@@ -42,6 +45,24 @@ class Flow(NamedTuple):
     proto: int = 0
     oif: int = 0
     mark: int = 0
+
+
+def flow_ports(proto: int, first: int, second: int) -> tuple[int, int]:
+    """What a selector compares its (dport, sport) with, out of what a flow knows of a packet: two numbers of 16 bits.
+
+    These are destination and source port of TCP, UDP, UDP-Lite and SCTP; of ICMP the first holds type and code, which
+    stand for source and destination port; of mobility headers it holds the type, which stands for the source port; of GRE both are the key, and
+    swap places. Other protocols have none (include/net/flow.h: union flowi_uli; include/net/xfrm.h: xfrm_flowi_dport, xfrm_flowi_sport).
+    """
+    if proto in _PORTED:
+        return first, second
+    if proto in (_ICMP, _ICMPV6):
+        return first & 0xFF, first >> 8
+    if proto == _MH:
+        return 0, first >> 8
+    if proto == _GRE:
+        return second, first
+    return 0, 0
 
 
 def address_value(address: bytes, family: int) -> int:

@@ -30,7 +30,7 @@ from pyxfrm.engine.replies import attr, attr_u8, attr_u32, message
 from pyxfrm.engine.sa import State, key_of, same_address
 from pyxfrm.engine.sa_build import init_state
 from pyxfrm.engine.sa_encode import selector_bytes, smark_attributes
-from pyxfrm.engine.sa_install import add_sa, delete_sa, insert_sa
+from pyxfrm.engine.sa_install import add_sa, delete_sa, discard, insert_sa
 from pyxfrm.engine.sa_verify import verify_family, verify_selector
 from pyxfrm.wire.codec import codec
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pyxfrm.engine.request import Request
     from pyxfrm.engine.sa import Sa
 
-__all__ = ["migrate_state"]
+__all__ = ["create", "migrate_state"]
 
 _decode = codec(UserMigrateState).decode
 _u16 = struct.Struct("=H").unpack_from
@@ -64,7 +64,11 @@ def migrate_state(request: Request) -> None:
     )
     if moved and engine.sadb.lookup(key_of(move.daddr, old.spi, move.family, old.proto), move.mark):
         raise Refusal(EEXIST, "New SA tuple already occupied")
-    new = _create(request, old, move, offload)
+    try:
+        new = create(request, old, move, offload)
+    except Refusal as no:
+        weak = request.text or "State migration clone failed"
+        raise Refusal(EINVAL, no.text or weak) from no
     if old.state != State.VALID:
         raise Refusal(ESRCH, "State already deleted")
     delete_sa(engine, old)
@@ -202,18 +206,24 @@ def _offload(request: Request, um: UserMigrateState, old: Sa) -> bytes | None:
     return struct.pack("=iB3x", *old.offload)
 
 
-def _create(request: Request, old: Sa, move: Move, offload: bytes | None) -> Sa:
-    """The clone, checked as a new SA is. Whatever is wrong with it, the errno is EINVAL."""
+def create(request: Request, old: Sa, move: Move, offload: bytes | None) -> Sa:
+    """The clone, checked as a new SA is and given to its device; not installed yet.
+
+    ``offload`` is struct xfrm_user_offload, or None. A refusal has the reason's own text; if it has none, one that was there before.
+    """
+    engine = request.engine
     new = clone(old, move)
-    weak = "Failed to initialize migrated state"
     try:
-        init_state(request.engine, new)
-        weak = "State migration clone failed"
-        if offload is not None:
-            add_offload(request.engine, new, offload, cloned=True)
+        init_state(engine, new)
     except Refusal as no:
-        # The reason's own text wins, then one that was set before (a warning).
-        raise Refusal(EINVAL, no.text or request.text or weak) from no
+        weak = request.text or "Failed to initialize migrated state"
+        raise Refusal(no.errno, no.text or weak) from no
+    if offload is not None:
+        try:
+            add_offload(engine, new, offload, cloned=True)
+        except Refusal:
+            discard(engine, new)
+            raise
     return new
 
 
