@@ -33,14 +33,13 @@ class Profile(NamedTuple):
     ``pcpu``                 knows per-CPU SAs
     ``hz``                   CONFIG_HZ: the unit of replay timers that GETAE shows in tenths of a second
     ``selinux``              SELinux is the active security module (no policy loaded); else contexts are ignored
-    ``iptfs_mode``           knows XFRM_MODE_IPTFS, with or without the code behind it
     ``mtimer_texts``         refusals of XFRMA_MTIMER_THRESH: without encapsulation, and on an output SA
     ``tfcpad_limit``         XFRMA_TFCPAD is held to 65535
     ``auth_by_number``       whether AUTH_TRUNC was given is told by the algorithm's number: one that has none is overruled by AUTH
     ``offload_type_first``   that a type has no offload is said before anything else about offload
     ``offload_if_id``        an inbound SA with an if_id can be offloaded
     ``missing_algorithms``   names of the list of algorithms that its crypto lacks
-    ``mode_max``             a template's mode must be below it
+    ``mode_max``             XFRM_MODE_MAX: modes are below it; IP-TFS is known from 6 on, with or without the code behind it
     ``migrate_as_it_was``    MIGRATE clones SAs as it did before MIGRATE_STATE came, see handlers/migrate.py
     """
 
@@ -56,7 +55,6 @@ class Profile(NamedTuple):
     pcpu: bool = True
     hz: int = 100
     selinux: bool = True
-    iptfs_mode: bool = True
     mtimer_texts: tuple[str, str] = (
         "MTIMER_THRESH requires encapsulation",
         "MTIMER_THRESH should not be set on output SA",
@@ -79,7 +77,6 @@ LINUX_6_12 = Profile(
     msg_max=0x28,
     attr_max=35,
     align_u64=True,
-    iptfs_mode=False,
     mtimer_texts=(
         "MTIMER_THRESH attribute can only be set on ENCAP states",
         "MTIMER_THRESH attribute should not be set on output SA",

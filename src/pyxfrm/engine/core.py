@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_MIN_TYPE
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
-from pyxfrm.abi.xfrm import XFRMNLGRP_MAX
-from pyxfrm.engine import replies
+from pyxfrm.abi.xfrm import XFRMNLGRP_AEVENTS, XFRMNLGRP_MAX
+from pyxfrm.engine import aevents, replies
 from pyxfrm.engine.chance import Chance
 from pyxfrm.engine.devices import Devices
 from pyxfrm.engine.dispatch import dispatch
@@ -103,6 +103,8 @@ class Engine:
         """NETLINK_ADD_MEMBERSHIP."""
         if group not in self._members:
             raise UsageError(f"multicast group {group} does not exist: 1 to {XFRMNLGRP_MAX}")
+        if group == XFRMNLGRP_AEVENTS and not self._members[group]:
+            aevents.watch(self)
         if port not in self._members[group]:
             self._members[group].insert(0, port)
         port.groups.add(group)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pyxfrm.abi.structs import LifetimeCfg, Selector
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6, XFRM_INF
+from pyxfrm.engine import lifetime
 from pyxfrm.engine.sa import Sa, State, Traits
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def find_or_make(
     sa.state = State.ACQ
     sa.add_time = int(engine.now)
     engine.sadb.insert(sa)
+    lifetime.start(engine, sa, engine.sysctl.xfrm_acq_expires)
     return sa
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pyxfrm.engine import ipcomp, notify
+from pyxfrm.engine import aevents, ipcomp, notify
 from pyxfrm.engine.offload import drop_offload
 from pyxfrm.engine.sa import State
 
@@ -150,6 +150,7 @@ def delete_sa(engine: Engine, sa: Sa) -> bool:
     if not engine.sadb.remove(sa):
         return False
     stop(engine, sa)
+    aevents.stop(engine, sa)
     if sa.offload is not None:
         drop_offload(engine, sa)
     if sa.tunnel is not None:

@@ -68,3 +68,4 @@ def synchronise(new: Sa, old: Sa) -> None:
     new.use_time = old.use_time
     new.replay = old.replay
     new.esn = old.esn
+    new.told = old.told

@@ -128,6 +128,9 @@ class Sa:
     ``replay``, ``esn``  sequence numbers and windows; with ``esn`` the former is not used
     ``bytes``, ``packets``, ``add_time``, ``use_time``  struct xfrm_lifetime_cur
     ``stats``     (replay_window, replay, integrity_failed)
+    ``told``      the sequence numbers of the last replay event; ``deferred``: the next packet sends one
+    ``replay_due``  when the timer of replay events runs off, 0: it does not run
+    ``mapped``    when a MAPPING event was sent and for which port, see :func:`pyxfrm.engine.traffic.mapping`
     ``mapping_maxage``  seconds between two MAPPING events; ``nat_keepalive``: seconds between two keepalives
     ``dying``     a soft limit was reported
     ``soft_left``  seconds that were left to the soft limit of age when the timer was set for it, or None
@@ -139,12 +142,14 @@ class Sa:
         "add_time",
         "bytes",
         "daddr",
+        "deferred",
         "dying",
         "encap",
         "esn",
         "family",
         "key",
         "lastused",
+        "mapped",
         "mapping_maxage",
         "mark",
         "nat_keepalive",
@@ -153,6 +158,7 @@ class Sa:
         "proto",
         "rank",
         "replay",
+        "replay_due",
         "reqid",
         "saddr",
         "sel",
@@ -162,6 +168,7 @@ class Sa:
         "spi",
         "state",
         "stats",
+        "told",
         "traits",
         "tunnel",
         "tunnel_users",
@@ -193,6 +200,10 @@ class Sa:
         self.offload: tuple[int, int] | None = None
         self.replay = _NO_REPLAY
         self.esn: ReplayStateEsn | None = None
+        self.told: ReplayState | ReplayStateEsn = _NO_REPLAY
+        self.deferred = False
+        self.replay_due = 0.0
+        self.mapped: tuple[float, int] | None = None
         self.bytes = self.packets = self.add_time = self.use_time = self.lastused = 0
         self.stats = (0, 0, 0)
         self.mapping_maxage = self.nat_keepalive = 0

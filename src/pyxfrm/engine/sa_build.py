@@ -157,6 +157,7 @@ def _finish(request: Request, sa: Sa) -> None:
         sa.esn = _take_esn(sa, esn)
     if m.XFRMA_REPLAY_VAL in attrs:
         sa.replay = _replay(attrs[m.XFRMA_REPLAY_VAL])
+    sa.told = sa.esn or sa.replay
     if m.XFRMA_LTIME_VAL in attrs:
         sa.bytes, sa.packets, sa.add_time, sa.use_time = _lifetime(attrs[m.XFRMA_LTIME_VAL])
     if m.XFRMA_OFFLOAD_DEV in attrs:

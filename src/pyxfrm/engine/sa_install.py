@@ -15,7 +15,7 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL, ESRCH
 from typing import TYPE_CHECKING
 
-from pyxfrm.engine import ipcomp, lifetime
+from pyxfrm.engine import aevents, ipcomp, lifetime
 from pyxfrm.engine.lifetime import delete_sa
 from pyxfrm.engine.offload import drop_offload
 from pyxfrm.engine.refusal import Refusal
@@ -32,6 +32,7 @@ def insert_sa(engine: Engine, sa: Sa) -> None:
     """Put an SA into the database, whatever is there, and start its timers."""
     engine.sadb.insert(sa)
     lifetime.start(engine, sa)
+    aevents.start(engine, sa)
 
 
 def discard(engine: Engine, sa: Sa) -> None:

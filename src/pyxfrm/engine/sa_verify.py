@@ -283,7 +283,7 @@ def _verify_input_esn(state: ReplayStateEsn, esn: bool) -> None:
 
 
 def _verify_mode(request: Request, info: UserSaInfo, sa_dir: int) -> None:
-    if info.mode == x.XFRM_MODE_IPTFS and request.engine.profile.iptfs_mode:
+    if info.mode == x.XFRM_MODE_IPTFS < request.engine.profile.mode_max:
         if info.id.proto != x.IPPROTO_ESP:
             raise Refusal(EINVAL, "IP-TFS mode only supported with ESP")
         if not sa_dir:

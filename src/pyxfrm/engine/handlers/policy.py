@@ -59,13 +59,15 @@ def new_policy(request: Request) -> None:
     notify_policy.policy_changed(engine, request.type, policy, request.seq, request.pid)
 
 
-def build_policy(request: Request, info: UserPolicyInfo) -> Policy:
-    """The policy that a request's structure and attributes describe, not yet put in."""
+def build_policy(request: Request, info: UserPolicyInfo, at: int = -1) -> Policy:
+    """The policy that a request's structure and attributes describe, not yet put in.
+
+    ``at``: where the structure begins in ``request.data``, if not at the body.
+    """
+    at = request.body if at < 0 else at
     verify_policy(info)
     verify_sec_ctx(request.attrs)
-    policy = Policy(
-        info.dir, info.sel, request.data[request.body : request.body + _SELECTOR], info.lft
-    )
+    policy = Policy(info.dir, info.sel, request.data[at : at + _SELECTOR], info.lft)
     policy.priority = info.priority
     policy.index = info.index
     policy.action = info.action
