@@ -39,6 +39,7 @@ class Profile(NamedTuple):
     ``offload_type_first``   that a type has no offload is said before anything else about offload
     ``offload_if_id``        an inbound SA with an if_id can be offloaded
     ``missing_algorithms``   names of the list of algorithms that its crypto lacks
+    ``xcbc_keys``            bytes of key that its xcbc(aes) takes
     ``mode_max``             XFRM_MODE_MAX: modes are below it; IP-TFS is known from 6 on, with or without the code behind it
     ``migrate_as_it_was``    MIGRATE clones SAs as it did before MIGRATE_STATE came, see handlers/migrate.py
     """
@@ -64,6 +65,7 @@ class Profile(NamedTuple):
     offload_type_first: bool = False
     offload_if_id: bool = False
     missing_algorithms: frozenset[str] = frozenset(("hmac(rmd160)", "hmac(sm3)", "cbc(sm4)"))
+    xcbc_keys: frozenset[int] = frozenset((16,))
     mode_max: int = 6
     migrate_as_it_was: bool = False
 
@@ -86,6 +88,7 @@ LINUX_6_12 = Profile(
     offload_type_first=True,
     offload_if_id=True,
     missing_algorithms=frozenset(("hmac(sm3)", "cbc(sm4)")),
+    xcbc_keys=frozenset((16, 24, 32)),
     mode_max=5,
     migrate_as_it_was=True,
 )

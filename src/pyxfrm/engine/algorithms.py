@@ -95,7 +95,7 @@ AUTHS = (
     Auth("hmac(sha384)", "", 6, 192, 384, _ANY_KEY),
     Auth("hmac(sha512)", "", 7, 256, 512, _ANY_KEY),
     Auth("hmac(rmd160)", "rmd160", 8, 96, 160, _ANY_KEY),
-    Auth("xcbc(aes)", "", 9, 96, 128, _AES),
+    Auth("xcbc(aes)", "", 9, 96, 128, frozenset((16,))),
     Auth("cmac(aes)", "", 0, 96, 128, _AES),
     Auth("hmac(sm3)", "sm3", 10, 256, 256, _ANY_KEY),
 )
@@ -139,7 +139,9 @@ def find_aead(name: bytes, icv: int, profile: Profile) -> Aead | None:
 def find_auth(name: bytes, profile: Profile) -> Auth | None:
     """The row of a name or alias (64 bytes), None if the kernel lacks it."""
     row = _AUTHS.get(_text(name))
-    return None if row is None or row.name in profile.missing_algorithms else row
+    if row is None or row.name in profile.missing_algorithms:
+        return None
+    return row._replace(keys=profile.xcbc_keys) if row.name == "xcbc(aes)" else row
 
 
 def find_cipher(name: bytes, profile: Profile) -> Cipher | None:

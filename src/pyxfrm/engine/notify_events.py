@@ -44,7 +44,6 @@ __all__ = ["acquired", "aevent", "mapped", "reported", "told_aevent"]
 _pair = struct.Struct("=II").pack
 _id = struct.Struct("=16s4sB3s").pack
 _algorithms = struct.Struct("=IIII").pack
-_mapping_tail = struct.Struct(">HH").pack
 _report = struct.Struct("=B3x").pack
 
 _DIR_AT = codec(UserPolicyInfo).offset("dir")
