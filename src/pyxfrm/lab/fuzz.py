@@ -2,7 +2,8 @@
 
 Sequences come from :mod:`pyxfrm.lab.generator`; each is a script in a namespace of its own. After every send, every socket is read, so a
 reply or an event is compared byte for byte at the step that caused it, and in its order. Nothing is masked: the clock of both sides is set to the
-same second before every send, and the one counter that a kernel shares between namespaces (policy indexes) is read off the kernel first.
+same second before every send, and the two counters that a kernel shares between namespaces (of policy indexes and of
+acquires) are read off the kernel's first answers.
 
 A disagreement is made small: sends are left out as long as the two still disagree, and what is left is printed as a test.
 """
@@ -10,6 +11,7 @@ A disagreement is made small: sends are left out as long as the two still disagr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import NamedTuple
 
 from pyxfrm.abi import messages as m
@@ -20,7 +22,7 @@ from pyxfrm.lab.generator import SOCKETS, Generator, Op
 from pyxfrm.lab.imitation import Imitator
 from pyxfrm.lab.script import Clock, Open, Outcome, Receive, Script, Send, Step, Transcript
 from pyxfrm.wire import describe
-from pyxfrm.wire.messages import build, decode_all
+from pyxfrm.wire.messages import Message, build, decode_all
 
 __all__ = [
     "Divergence",
@@ -78,15 +80,25 @@ def script_of(ops: Iterable[Op]) -> Script:
 
 
 def imitate(script: Script, kernel: Transcript, profile: Profile) -> Transcript:
-    """The same script on an engine that counts policy indexes from where the kernel did."""
+    """The same script on an engine that counts from where the kernel did."""
     imitator = Imitator(profile)
-    for outcome in kernel.outcomes[len(NAMES) :]:
-        for received in outcome.received:
-            for message in decode_all(received.data):
-                if message.header.nlmsg_type == m.XFRM_MSG_NEWPOLICY:
-                    imitator.engine.spd.next_index = message.body.index & ~7
-                    return Transcript(tuple(imitator.step(step) for step in script.steps))
-    raise AssertionError("the kernel did not answer the probe")
+    engine = imitator.engine
+    index = _first(kernel, m.XFRM_MSG_NEWPOLICY)
+    acquire = _first(kernel, m.XFRM_MSG_ACQUIRE)
+    assert index is not None, "the kernel did not answer the probe"
+    engine.spd.next_index = index.body.index & ~7
+    if acquire is not None:
+        engine.chance.acquire_seq = count(acquire.body.seq).__next__
+    return Transcript(tuple(imitator.step(step) for step in script.steps))
+
+
+def _first(kernel: Transcript, kind: int) -> Message | None:
+    """The first message of a kind that any socket got, in the order of the steps."""
+    for data in kernel.datagrams:
+        for message in decode_all(data):
+            if message.header.nlmsg_type == kind:
+                return message
+    return None
 
 
 def compare(ops: Sequence[Op], kernel: Transcript, engine: Transcript) -> Divergence | None:
