@@ -18,6 +18,7 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
 from pyxfrm.abi.structs import LifetimeCfg, LifetimeCur, Selector, UserPolicyId, UserPolicyInfo
+from pyxfrm.lab.errors import LabError
 from pyxfrm.lab.generator import SOCKETS, Generator, Op
 from pyxfrm.lab.imitation import Imitator
 from pyxfrm.lab.script import Clock, Open, Outcome, Receive, Script, Send, Step, Transcript
@@ -85,7 +86,8 @@ def imitate(script: Script, kernel: Transcript, profile: Profile) -> Transcript:
     engine = imitator.engine
     index = _first(kernel, m.XFRM_MSG_NEWPOLICY)
     acquire = _first(kernel, m.XFRM_MSG_ACQUIRE)
-    assert index is not None, "the kernel did not answer the probe"
+    if index is None:
+        raise LabError("the kernel did not answer the fuzzer's first request")
     engine.spd.next_index = index.body.index & ~7
     if acquire is not None:
         engine.chance.acquire_seq = count(acquire.body.seq).__next__

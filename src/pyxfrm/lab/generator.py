@@ -12,6 +12,7 @@ import struct
 from typing import Any, NamedTuple
 
 from pyxfrm.abi import xfrm as x
+from pyxfrm.abi.messages import XFRM_MSG_ALLOCSPI
 from pyxfrm.abi.netlink import (
     NLM_F_ACK,
     NLM_F_CREATE,
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+# Bytes that are left alone: a limit in seconds would expire in the middle, a range of SPIs be drawn from.
+_LIMITS = range(16 + 72, 16 + 168)
+_RANGE = range(16 + 224, 16 + 232)
 _SIZES = (0, 1, 2, 3, 4, 8, 12, 16, 20, 24, 40, 64)
 
 
@@ -135,7 +139,7 @@ class Generator:
             [
                 leaf
                 for leaf in codec(type(body)).leaves
-                if "lft" not in leaf.path and "curlft" not in leaf.path
+                if leaf.path[-1] not in ("min", "max") and not {"lft", "curlft"} & set(leaf.path)
             ]
         )
         value = self.rng.choice(EDGES) & (1 << 8 * min(leaf.size, 4)) - 1
@@ -151,8 +155,8 @@ class Generator:
             return struct.pack("=I", cut) + raw[4:cut] if rng.random() < 0.7 else raw[:cut]
         changed = bytearray(raw)
         at = rng.randrange(4, len(raw))
-        if 16 + 72 <= at < 16 + 168:
-            at = 16 + 60  # not the limits: one in seconds would expire in the middle
+        if at in _LIMITS or (raw[4] == XFRM_MSG_ALLOCSPI and at in _RANGE):
+            at = 16 + 60
         changed[at] = rng.choice((0, 1, 0x7F, 0xFF, rng.randrange(256)))
         return bytes(changed)
 
