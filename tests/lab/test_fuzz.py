@@ -10,7 +10,7 @@ import pytest
 from pyxfrm.abi import messages as m
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
 from pyxfrm.lab import Lab
-from pyxfrm.lab.fuzz import Kernel, Report, fuzz, shrink, test_source
+from pyxfrm.lab.fuzz import Kernel, Report, as_test, fuzz, shrink
 from pyxfrm.lab.generator import Generator
 from pyxfrm.lab.imitation import run
 from pyxfrm.lab.script import Outcome, Script, Transcript
@@ -69,7 +69,7 @@ def test_a_lie_is_found_and_made_small() -> None:
     assert report.found
     small = shrink(liar, report.found[0])
     assert len(small.ops) == 1
-    text = test_source(small, "lie")
+    text = as_test(small, "lie")
     compile(text, "pasted", "exec")
     assert "NLMSG_ERROR -1 to XFRM_MSG_MIGRATE_STATE" in text
 
@@ -78,4 +78,4 @@ def test_a_lie_is_found_and_made_small() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_linux_7_2(lab72: Lab, seed: int) -> None:
     report = until(lab72.run_scripts, seed, MESSAGES)
-    assert [test_source(found, "found") for found in report.found] == []
+    assert [as_test(found, "found") for found in report.found] == []

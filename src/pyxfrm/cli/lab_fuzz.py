@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
-from pyxfrm.lab.fuzz import fuzz, shrink, test_source
+from pyxfrm.lab.fuzz import as_test, fuzz, shrink
 
 if TYPE_CHECKING:
     from pyxfrm.lab.lab import Lab
@@ -42,5 +42,5 @@ def run(lab: Lab, profile: Profile, seed: int, messages: int | None, seconds: fl
     print(f"Linux {lab.release}, {profile.name}, seed {seed}: {line}")
     for number, found in enumerate(report.found[:_ENOUGH]):
         small = shrink(lab.run_scripts, found, profile)
-        print(test_source(small, f"seed_{seed}_{number}"))
+        print(as_test(small, f"seed_{seed}_{number}"))
     return 1 if report.found else 0

@@ -28,12 +28,12 @@ from pyxfrm.wire.messages import Message, build, decode_all
 __all__ = [
     "Divergence",
     "Report",
+    "as_test",
     "compare",
     "fuzz",
     "imitate",
     "script_of",
     "shrink",
-    "test_source",
 ]
 
 NAMES = ("a", "b", "c")
@@ -197,7 +197,7 @@ def shrink(kernel: Kernel, found: Divergence, profile: Profile = LINUX_7_2) -> D
     return best
 
 
-def test_source(found: Divergence, name: str) -> str:
+def as_test(found: Divergence, name: str) -> str:
     """A test to paste, and what differs as comments."""
     lines = [f"def test_{name}(lanes: Lanes) -> None:", "    lanes.agree("]
     lines += [f'        Op({op.socket}, bytes.fromhex("{op.data.hex()}")),' for op in found.ops]
