@@ -70,6 +70,7 @@ def migrate_state(request: Request) -> None:
         weak = request.text or "State migration clone failed"
         raise Refusal(EINVAL, no.text or weak) from no
     if old.state != State.VALID:
+        discard(engine, new)
         raise Refusal(ESRCH, "State already deleted")
     delete_sa(engine, old)
     if moved:
