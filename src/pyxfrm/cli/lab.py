@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from pyxfrm.errors import UsageError
 from pyxfrm.lab.boot import Options, run_in_terminal
-from pyxfrm.lab.fetch import KERNELS, Kernel, iproute2, kernel, own
+from pyxfrm.lab.errors import LabError
+from pyxfrm.lab.fetch import KERNELS, Kernel, cached, forget, iproute2, kernel, own
 from pyxfrm.lab.lab import Lab, run_once
 from pyxfrm.lab.script import Script
 
@@ -38,7 +39,11 @@ def main(argv: list[str]) -> int:
     """Run one of the lab's verbs; the status is the guest command's own where there is one."""
     words = _parser().parse_args(argv)
     work: Callable[[argparse.Namespace], int] = words.work
-    return work(words)
+    try:
+        return work(words)
+    except LabError as problem:
+        sys.stderr.write(problem.console)  # of a kernel that died: all that it said
+        raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=60, metavar="S", help="or after S seconds (default: 60)"
     )
     fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
+    fetch.add_argument("--renew", action="store_true", help="fetch again what is cached")
     fetch.set_defaults(work=_fetch)
     return parser
 
@@ -96,6 +102,9 @@ def _verb(
     verb.add_argument(
         "--append", action="append", default=[], metavar="WORD", help="for the kernel command line"
     )
+    verb.add_argument(
+        "-v", "--verbose", action="store_true", help="show what the kernel says, on stderr"
+    )
     return verb
 
 
@@ -104,7 +113,13 @@ def _kernel(words: argparse.Namespace) -> Kernel:
         return own(words.kernel_image, words.modules)
     if words.modules:
         raise UsageError("--modules belongs to --kernel-image")
-    return kernel(words.kernel)
+    return _fetched(words.kernel)
+
+
+def _fetched(version: str) -> Kernel:
+    if not cached(version):
+        print(f"fetching Linux {version} (some 40 MB, once) ...", file=sys.stderr)
+    return kernel(version)
 
 
 def _options(words: argparse.Namespace) -> Options:
@@ -112,7 +127,7 @@ def _options(words: argparse.Namespace) -> Options:
         if not directory.is_dir():
             raise UsageError(f"--share {directory}: no such directory")
     shares = tuple(directory.resolve() for directory in words.share)
-    return Options(words.mem, shares, words.tap, tuple(words.append))
+    return Options(words.mem, shares, words.tap, tuple(words.append), words.verbose)
 
 
 def _command(words: argparse.Namespace) -> list[str]:
@@ -197,9 +212,11 @@ def _fuzz(words: argparse.Namespace) -> int:
         return lab_fuzz.run(lab, profile, words.seed, words.messages, words.seconds)
 
 
-def _fetch(_: argparse.Namespace) -> int:
+def _fetch(words: argparse.Namespace) -> int:
+    if words.renew:
+        forget()
     for version in KERNELS:
-        chosen = kernel(version)
+        chosen = _fetched(version)
         print(f"Linux {version}: {chosen.package}, {chosen.image}")
     print(f"ip: {iproute2().package}")
     return 0

@@ -40,7 +40,18 @@ from pyxfrm.lab.modules import find_tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["KERNELS", "Kernel", "Recipe", "Tool", "cache_directory", "iproute2", "kernel", "own"]
+__all__ = [
+    "KERNELS",
+    "Kernel",
+    "Recipe",
+    "Tool",
+    "cache_directory",
+    "cached",
+    "forget",
+    "iproute2",
+    "kernel",
+    "own",
+]
 
 _FORMAT = 1  # of a cache entry: raise it when entries of older versions can no longer be used
 
@@ -90,6 +101,20 @@ def cache_directory() -> Path:
     return Path(base).absolute() / "pyxfrm" / "lab"
 
 
+def cached(version: str) -> bool:
+    """Whether the cache has this kernel, so that `kernel` takes no time."""
+    return _place(f"kernel-{version}").is_dir()
+
+
+def forget() -> None:
+    """Empty the cache, so that the next use fetches what the archive has then.
+
+    Guests that run meanwhile can load no further modules.
+    """
+    for name in (*(f"kernel-{version}" for version in KERNELS), "iproute2"):
+        shutil.rmtree(_place(name), ignore_errors=True)
+
+
 def kernel(version: str = "7.2") -> Kernel:
     """The kernel of one of `KERNELS`, fetched (some 40 MB, once) if the cache lacks it.
 
@@ -134,12 +159,16 @@ def _check_machine() -> None:
         )
 
 
+def _place(name: str) -> Path:
+    return cache_directory() / f"{name}-{_FORMAT}"
+
+
 def _entry(name: str, make: Callable[[Path, Path], str]) -> Path:
     """A cache entry; ``make(made, final)`` fills ``made``, which then becomes ``final``."""
-    cache = cache_directory()
-    final = cache / f"{name}-{_FORMAT}"
+    final = _place(name)
     if final.is_dir():
         return final
+    cache = final.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

@@ -41,8 +41,12 @@ def main(config: dict[str, Any]) -> None:
     """Serve the host until it hangs up."""
     line = os.open(_LINE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     tty.setraw(line)
+    run = Path(config["run"])
     with contextlib.suppress(HostGoneError):
-        Agent(line, Path(config["run"])).serve()
+        Agent(line, run).serve()
+    for file in run.iterdir():  # a host that was killed cannot, and a request may hold keys
+        if file.is_file():
+            file.unlink(missing_ok=True)
 
 
 class HostGoneError(Exception):
