@@ -23,7 +23,7 @@ from pyxfrm.abi.netlink import (
 )
 from pyxfrm.errors import TransportError
 from pyxfrm.transport.base import LOST, Lost
-from pyxfrm.transport.netns import Netns, in_netns, open_netns
+from pyxfrm.transport.netns import Netns, in_netns, in_new_netns, open_netns
 
 __all__ = ["KernelTransport", "RECEIVE_BUFFER"]
 
@@ -133,9 +133,16 @@ class KernelTransport:
 
     def sibling(self, groups: Iterable[int] = ()) -> KernelTransport:
         """Another socket in the namespace of this one, whatever became of that namespace's name."""
+        return self._around(self._open_beside(), groups)
+
+    def scratch(self) -> KernelTransport:
+        """A socket in a new, empty network namespace, to try things in. Needs CAP_SYS_ADMIN."""
+        return self._around(in_new_netns(_open))
+
+    def _around(self, sock: socket.socket, groups: Iterable[int] = ()) -> KernelTransport:
         other = KernelTransport.__new__(KernelTransport)
         other._receive_buffer = self._receive_buffer
-        other._socket = self._open_beside()
+        other._socket = sock
         other._set_up(groups)
         return other
 

@@ -152,6 +152,8 @@ class LocalTransport:
     def fileno(self) -> int:
         """An eventfd that is readable while something waits."""
         with self.host.changed:
+            if self._closed:
+                return -1
             if self._event < 0:
                 self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
             self.signal()

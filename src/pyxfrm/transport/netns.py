@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pyxfrm.errors import TransportError, UsageError
 
-__all__ = ["NETNS_DIR", "Netns", "in_netns", "open_netns"]
+__all__ = ["NETNS_DIR", "Netns", "in_netns", "in_new_netns", "open_netns"]
 
 NETNS_DIR = Path("/run/netns")
 
@@ -53,12 +53,21 @@ def _path(netns: Netns) -> Path:
 
 def in_netns(fd: int, work: Callable[[], T]) -> T:
     """What ``work`` gives, done in a namespace by a thread of its own. Its exceptions come through."""
+    return _in_thread(lambda: _setns(fd), work)
+
+
+def in_new_netns(work: Callable[[], T]) -> T:
+    """The same in a new, empty namespace, which lives as long as something that was opened in it."""
+    return _in_thread(_unshare, work)
+
+
+def _in_thread(go_there: Callable[[], None], work: Callable[[], T]) -> T:
     result: list[T] = []
     failure: list[BaseException] = []
 
     def run() -> None:
         try:
-            _setns(fd)
+            go_there()
             result.append(work())
         except BaseException as why:  # noqa: BLE001  # handed to the caller below
             failure.append(why)
@@ -73,7 +82,7 @@ def in_netns(fd: int, work: Callable[[], T]) -> T:
 
 def _setns(fd: int) -> None:
     try:
-        _call_setns(fd)
+        _call("setns", fd, _CLONE_NEWNET)
     except PermissionError:
         raise TransportError(
             "entering the network namespace: permission denied; run as root (CAP_SYS_ADMIN)"
@@ -82,14 +91,21 @@ def _setns(fd: int) -> None:
         raise UsageError(f"this is no network namespace: {why.strerror}") from None
 
 
-def _call_setns(fd: int) -> None:
-    setns: Any = getattr(os, "setns", None)  # Python 3.12
-    if setns is not None:
-        setns(fd, _CLONE_NEWNET)
+def _unshare() -> None:
+    try:
+        _call("unshare", _CLONE_NEWNET)
+    except OSError as why:
+        raise TransportError(f"making a network namespace: {why.strerror}") from None
+
+
+def _call(name: str, *arguments: int) -> None:
+    call: Any = getattr(os, name, None)  # Python 3.12
+    if call is not None:
+        call(*arguments)
         return
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(fd, _CLONE_NEWNET):
+    if getattr(libc, name)(*arguments):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -1,0 +1,192 @@
+"""The asyncio client: the same answers, many askers."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import inspect
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pyxfrm.client import AsyncXfrm, Group, Xfrm, verbs
+from pyxfrm.client.events import SaAdded, SaExpired
+from pyxfrm.engine import Engine
+from pyxfrm.errors import RefusedError, TransportError
+from pyxfrm.model import Limits
+from pyxfrm.transport.base import LOST
+from pyxfrm.transport.faults import FaultInjector, Faults
+from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import EngineServer
+from tests.client.scenarios import SA, numbered
+from tests.client.scripted import Scripted
+from tests.transport.bytes import ack
+
+Scenario = Callable[[AsyncXfrm], Awaitable[None]]
+
+
+@asynccontextmanager
+async def remote(path: Path) -> AsyncIterator[AsyncXfrm]:
+    with EngineServer(EngineHost(Engine()), path) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        async with AsyncXfrm.connect(path) as xfrm:
+            yield xfrm
+        server.stop()
+        thread.join()
+
+
+@pytest.fixture(params=["local", "remote"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
+    def run_it(scenario: Scenario) -> None:
+        async def main() -> None:
+            if request.param == "local":
+                async with AsyncXfrm.engine(Engine()) as xfrm:
+                    await scenario(xfrm)
+            else:
+                async with remote(tmp_path / "xfrm") as xfrm:
+                    await scenario(xfrm)
+
+        asyncio.run(asyncio.wait_for(main(), 30))
+
+    return run_it
+
+
+def test_many_ask_at_once_and_each_gets_its_own_answer(run: Callable[[Scenario], None]) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        async def one(spi: int) -> int:
+            await xfrm.add_sa(numbered(spi))
+            if spi % 3 == 0:
+                with pytest.raises(RefusedError) as caught:
+                    await xfrm.add_sa(numbered(spi))
+                assert caught.value.errno == errno.EEXIST
+            return (await xfrm.get_sa(numbered(spi).id)).spi
+
+        found = await asyncio.gather(*(one(spi) for spi in range(0x100, 0x200)))
+        assert found == list(range(0x100, 0x200))
+        async for record in xfrm.sas():
+            await xfrm.delete_sa(record.id)
+        assert (await xfrm.sad_info()).sas == 0
+
+    run(scenario)
+
+
+def test_a_batch(run: Callable[[Scenario], None]) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        tickets = await xfrm.batch([verbs.add_sa(numbered(5))] * 2 + [verbs.flush_sas()] * 800)
+        assert [getattr(t.error, "errno", 0) for t in tickets[:3]] == [0, errno.EEXIST, 0]
+        assert len(tickets) == 802
+
+    run(scenario)
+
+
+def test_events_wake_the_listener(run: Callable[[Scenario], None]) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        async with xfrm.events(Group.SA) as events:
+
+            async def listen() -> list[int]:
+                heard: list[int] = []
+                async for event in events:
+                    assert isinstance(event, SaAdded)
+                    heard.append(event.sa.spi)
+                    if len(heard) == 20:
+                        break
+                return heard
+
+            listener = asyncio.create_task(listen())
+            for spi in range(0x100, 0x100 + 20):
+                await asyncio.sleep(0)
+                await xfrm.add_sa(numbered(spi))
+            assert await listener == list(range(0x100, 0x100 + 20))
+
+    run(scenario)
+
+
+def test_an_engines_timers_run_under_the_event_loop() -> None:
+    async def main() -> None:
+        async with AsyncXfrm.engine(Engine()) as xfrm, xfrm.events(Group.EXPIRE) as events:
+            await xfrm.add_sa(replace(SA, limits=Limits(hard_add=1)))
+            event = await asyncio.wait_for(anext(aiter(events)), 20)
+            assert isinstance(event, SaExpired)
+            assert event.hard
+
+    asyncio.run(main())
+
+
+def test_one_who_waits_in_vain_does_not_hold_up_the_others() -> None:
+    async def main() -> None:
+        transport = Scripted(lambda _: [], lambda data: [ack(data)])
+        xfrm = AsyncXfrm(transport=transport, timeout=0.5)
+        vain = asyncio.create_task(xfrm.flush_sas())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(xfrm.flush_sas(), 0.4)
+        assert not vain.done()
+        with pytest.raises(TransportError, match="no answer"):
+            await vain
+
+    asyncio.run(main())
+
+
+def test_a_loss_cuts_the_wait_short() -> None:
+    async def main() -> None:
+        xfrm = AsyncXfrm(transport=Scripted(lambda _: [LOST]), timeout=60)
+        with pytest.raises(TransportError, match="answers were lost"):
+            await asyncio.wait_for(xfrm.flush_sas(), 10)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_request_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        xfrm = AsyncXfrm(transport=Scripted(lambda _: [], lambda data: [ack(data)]), timeout=60)
+        task = asyncio.create_task(xfrm.flush_sas())
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await xfrm.flush_sas()
+        assert xfrm._core.pending == []
+        assert xfrm._waiting == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_faults_do_not_confuse_it(seed: int) -> None:
+    async def main() -> None:
+        host = EngineHost(Engine())
+        faults = Faults(drop=0.05, duplicate=0.1, delay=0.2, enobufs=0.05, eintr=0.1)
+        shaky = FaultInjector(host.connect(), seed, faults)
+        xfrm = AsyncXfrm(transport=shaky, timeout=0.05)
+
+        async def add(spi: int) -> int | None:
+            try:
+                await xfrm.add_sa(numbered(spi))
+            except TransportError:
+                return None
+            return spi
+
+        added = await asyncio.gather(*(add(spi) for spi in range(0x100, 0x120)))
+        there = {r.spi for r in Xfrm(transport=host.connect()).sas()}
+        assert {spi for spi in added if spi} <= there
+        assert any(added)
+
+    asyncio.run(main())
+
+
+def test_both_clients_have_the_same_methods() -> None:
+    """Same names, same arguments; only the waiting differs."""
+    own = {"dump", "sas", "policies", "events", "close"}
+    for name, method in inspect.getmembers(Xfrm, callable):
+        if name.startswith("_"):
+            continue
+        other = getattr(AsyncXfrm, name)
+        assert list(inspect.signature(method).parameters) == list(
+            inspect.signature(other).parameters
+        ), name
+        if name not in own and not inspect.ismethod(method):
+            assert inspect.iscoroutinefunction(other), name
