@@ -30,7 +30,7 @@ class Profile(NamedTuple):
     ``align_u64``            64-bit attributes are put at multiples of 8 with XFRMA_PAD (no efficient unaligned access)
     ``iptfs``                built with CONFIG_XFRM_IPTFS
     ``cpus``                 number of possible CPUs: an SA_PCPU must be below it
-    ``pcpu``                 knows per-CPU SAs
+    ``rejects_pcpu``         refuses XFRMA_SA_PCPU in messages that cannot use it
     ``hz``                   CONFIG_HZ: the unit of replay timers that GETAE shows in tenths of a second
     ``selinux``              SELinux is the active security module (no policy loaded); else contexts are ignored
     ``mtimer_texts``         refusals of XFRMA_MTIMER_THRESH: without encapsulation, and on an output SA
@@ -53,7 +53,7 @@ class Profile(NamedTuple):
     align_u64: bool = False
     iptfs: bool = False
     cpus: int = 1
-    pcpu: bool = True
+    rejects_pcpu: bool = True
     hz: int = 100
     selinux: bool = True
     mtimer_texts: tuple[str, str] = (
@@ -78,6 +78,7 @@ LINUX_6_12 = Profile(
     "LINUX_6_12",
     msg_max=0x28,
     attr_max=35,
+    rejects_pcpu=False,
     align_u64=True,
     mtimer_texts=(
         "MTIMER_THRESH attribute can only be set on ENCAP states",

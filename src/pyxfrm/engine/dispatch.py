@@ -23,7 +23,7 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi.messages import ATTRIBUTES, MESSAGES, SPD_ATTRIBUTES, Array, Flag, Int, Payload, Raw
 from pyxfrm.abi.netlink import NLA_F_NESTED, NLM_F_DUMP
 from pyxfrm.engine.refusal import Refusal
-from pyxfrm.engine.replies import start_dump, validation_policy
+from pyxfrm.engine.replies import Broken, start_dump
 from pyxfrm.engine.request import Request
 from pyxfrm.wire.codec import codec
 
@@ -221,7 +221,7 @@ def _validate(request: Request, at: int, size: int, kind: int, rule: Rule) -> No
 
 def _refuse(request: Request, fault: int, rule: Rule, errno: int, text: str) -> None:
     request.fault = fault
-    request.policy = validation_policy(rule.size, rule.integer, rule.flag, rule.range)
+    request.broken = Broken(rule.size, rule.integer, rule.flag, rule.range)
     raise Refusal(errno, text)
 
 
@@ -231,6 +231,8 @@ def _reject_unused(request: Request, kind: int) -> None:
         return
     for number, (takers, text) in _MAY_CARRY.items():
         if number in attrs and kind not in takers:
+            if number == m.XFRMA_SA_PCPU and not request.engine.profile.rejects_pcpu:
+                continue
             raise Refusal(EINVAL, text)
     if kind == m.XFRM_MSG_MIGRATE_STATE:
         raise _first_unsupported(attrs)

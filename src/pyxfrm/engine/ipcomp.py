@@ -4,6 +4,9 @@ A packet that does not shrink is sent without an IPComp header, as plain IP in I
 keeps a helper SA of protocol 4 (or 41) with the same addresses. It is made with the first IPComp SA that needs it and goes with the
 last; nobody is told. User space sees it in dumps but cannot delete it (``SA is in use by tunnels``), and a flush passes it by.
 
+The kernel lets go of a helper a moment after the request that no longer needs it (an IPComp SA refused after all, or only used to update another); a request
+that comes within that moment may still find it, with the selector and the SPI that it had. Here it is gone at once.
+
 Its SPI is the source address (IPv4), or a number given to each IPv6 source address for as long as a helper uses it.
 
 Sources: net/ipv4/ipcomp.c: ipcomp_tunnel_attach, ipcomp_tunnel_create; net/ipv6/ipcomp6.c; net/ipv6/xfrm6_tunnel.c: xfrm6_tunnel_alloc_spi.

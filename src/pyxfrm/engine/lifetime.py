@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
     from pyxfrm.engine.sa import Sa
 
-__all__ = ["check_counters", "delete_sa", "start", "stop"]
+__all__ = ["check_counters", "delete_sa", "end_if_expired", "start", "stop"]
 
 FIRST_LOOK = 1.0  # seconds after insertion
 
@@ -41,7 +41,7 @@ _NO_SPI = bytes(4)
 def start(engine: Engine, sa: Sa, delay: float = FIRST_LOOK) -> None:
     """Set the timer of an SA, ``delay`` seconds from now; one whose look would do nothing is not set."""
     limits = sa.traits.lft
-    if limits[4] or limits[5] or limits[6] or limits[7] or sa.state == State.EXPIRED:
+    if limits[4] or limits[5] or limits[6] or limits[7]:
         engine.timers.set(sa, _look, engine.now + delay)
 
 
@@ -51,16 +51,16 @@ def stop(engine: Engine, sa: Sa) -> None:
 
 
 def check_counters(engine: Engine, sa: Sa) -> bool:
-    """After bytes and packets were counted: False if a hard limit is reached, and then the SA goes at once.
+    """Before a packet is counted: False if a hard limit of bytes or packets is reached.
 
-    The first call notes the time of first use.
+    The SA is expired then, and the caller ends it (:func:`end_if_expired`) when it is done with it. The first call notes
+    the time of first use.
     """
     limits = sa.traits.lft
     if not sa.use_time:
         sa.use_time = int(engine.now)
     if sa.bytes >= limits.hard_byte_limit or sa.packets >= limits.hard_packet_limit:
         sa.state = State.EXPIRED
-        start(engine, sa, 0)
         return False
     if not sa.dying and (
         sa.bytes >= limits.soft_byte_limit or sa.packets >= limits.soft_packet_limit
@@ -68,6 +68,15 @@ def check_counters(engine: Engine, sa: Sa) -> bool:
         sa.dying = True
         notify.sa_expired(engine, sa, hard=False)
     return True
+
+
+def end_if_expired(engine: Engine, sa: Sa) -> None:
+    """End an SA whose hard limit of bytes or packets was reached.
+
+    The kernel sets its timer to "now", which runs off as soon as the SA's lock is free: before anything else is said.
+    """
+    if sa.state == State.EXPIRED:
+        _expire(engine, sa)
 
 
 def _signed(value: int) -> int:
@@ -81,11 +90,6 @@ def _left(limit: int, since: int, now: int) -> int:
 
 def _look(engine: Engine, sa: Sa, when: float) -> None:
     now = int(when)
-    if sa.state == State.DEAD:
-        return
-    if sa.state == State.EXPIRED:
-        _expire(engine, sa)
-        return
     nearest = _hard(sa, now)
     if nearest is None:
         _expire(engine, sa)

@@ -108,7 +108,7 @@ def acquired(
         + bytes((XFRM_POLICY_OUT,))
         + info[_DIR_AT + 1 :]
         + _algorithms(*algorithms, seq)
-        + policy_attributes(policy, context=sa.traits.sec_ctx is not None)
+        + policy_attributes(policy, sa.traits.sec_ctx)
         + direction_attributes(sa)
     )
     return engine.multicast(XFRMNLGRP_ACQUIRE, message(m.XFRM_MSG_ACQUIRE, 0, 0, 0, payload))

@@ -36,7 +36,7 @@ __all__ = [
 def policy_changed(engine: Engine, kind: int, policy: Policy, seq: int, pid: int) -> None:
     """NEWPOLICY or UPDPOLICY to XFRMNLGRP_POLICY."""
     if engine.listens(XFRMNLGRP_POLICY):
-        payload = policy_info(policy) + policy_attributes(policy, context=False)
+        payload = policy_info(policy) + policy_attributes(policy)
         engine.multicast(XFRMNLGRP_POLICY, message(kind, 0, seq, pid, payload))
 
 
@@ -46,7 +46,7 @@ def policy_deleted(engine: Engine, policy: Policy, seq: int, pid: int, *, by_ind
         payload = (
             policy_id(policy, by_index=by_index)
             + attr(m.XFRMA_POLICY, policy_info(policy))
-            + policy_attributes(policy, context=False)
+            + policy_attributes(policy)
         )
         engine.multicast(XFRMNLGRP_POLICY, message(m.XFRM_MSG_DELPOLICY, 0, seq, pid, payload))
 
@@ -61,7 +61,7 @@ def policy_expired(engine: Engine, policy: Policy, *, hard: bool, pid: int) -> N
     """POLEXPIRE to XFRMNLGRP_EXPIRE; ``pid`` is 0 if it was the engine's own timer."""
     if engine.listens(XFRMNLGRP_EXPIRE):
         payload = policy_info(policy) + bytes((hard, 0, 0, 0, 0, 0, 0, 0))
-        payload += policy_attributes(policy, context=True)
+        payload += policy_attributes(policy, policy.sec_ctx)
         engine.multicast(XFRMNLGRP_EXPIRE, message(m.XFRM_MSG_POLEXPIRE, 0, 0, pid, payload))
 
 

@@ -24,6 +24,7 @@ from pyxfrm.wire.codec import codec
 
 if TYPE_CHECKING:
     from pyxfrm.engine.policy import Policy
+    from pyxfrm.engine.security import SecCtx
 
 __all__ = ["defaults_info", "policy_attributes", "policy_id", "policy_info", "type_attribute"]
 
@@ -63,13 +64,13 @@ def type_attribute(kind: int) -> bytes:
     return _type(10, m.XFRMA_POLICY_TYPE, kind)
 
 
-def policy_attributes(policy: Policy, *, context: bool) -> bytes:
-    """All attributes of a policy; ``context``: its security context too."""
+def policy_attributes(policy: Policy, sec_ctx: SecCtx | None = None) -> bytes:
+    """All attributes of a policy; ``sec_ctx``: the security context that is shown among them."""
     made = b""
     if policy.templates:
         made = attr(m.XFRMA_TMPL, b"".join([_template(one) for one in policy.templates]))
-    if context:
-        made += sec_ctx_attribute(policy.sec_ctx)
+    if sec_ctx is not None:
+        made += sec_ctx_attribute(sec_ctx)
     made += type_attribute(policy.type) + mark_attribute(policy.mark)
     if policy.if_id:
         made += attr_u32(m.XFRMA_IF_ID, policy.if_id)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyxfrm.engine.request import Request
 
 __all__ = [
+    "Broken",
     "Dump",
     "FIRST_DATAGRAM",
     "attr",
@@ -33,7 +34,6 @@ __all__ = [
     "error",
     "message",
     "start_dump",
-    "validation_policy",
 ]
 
 _HEADER = struct.Struct("=IHHII")
@@ -52,6 +52,7 @@ _TYPE_FLAG = 1
 _POLICY_TYPE = 1
 _POLICY_MIN_VALUE_U = 4
 _POLICY_MAX_VALUE_U = 5
+_POLICY_PAD = 11
 
 _PAGE = 4096
 _SHARED_INFO = 320  # sizeof(struct skb_shared_info), rounded: what a page loses to it
@@ -90,19 +91,30 @@ def attr_u64(number: int, value: int) -> bytes:
     return _U64_ATTR(12, number, value)
 
 
-def validation_policy(
-    size: int, integer: bool, flag: bool, limits: tuple[int, int] | None
-) -> bytes:
-    """NLMSGERR_ATTR_POLICY of an attribute's rule; empty for a rule that is a plain minimum length."""
-    if flag:
+class Broken(NamedTuple):
+    """The rule of an attribute that was refused: what NLMSGERR_ATTR_POLICY tells of it.
+
+    ``size`` in bytes; ``integer``, ``flag``: what it should have been; ``limits``: least and greatest value
+    """
+
+    size: int
+    integer: bool
+    flag: bool
+    limits: tuple[int, int] | None
+
+
+def _validation_policy(rule: Broken, at: int, align: bool) -> bytes:
+    """NLMSGERR_ATTR_POLICY at offset ``at`` of its datagram; empty for a rule that is a plain minimum length."""
+    if rule.flag:
         inner = attr_u32(_POLICY_TYPE, _TYPE_FLAG)
-    elif integer:
-        low, high = limits or (0, (1 << 8 * size) - 1)
-        inner = (
-            attr_u64(_POLICY_MIN_VALUE_U, low)
-            + attr_u64(_POLICY_MAX_VALUE_U, high)
-            + attr_u32(_POLICY_TYPE, _TYPE_BY_SIZE[size])
-        )
+    elif rule.integer:
+        low, high = rule.limits or (0, (1 << 8 * rule.size) - 1)
+        inner = b""
+        for number, value in ((_POLICY_MIN_VALUE_U, low), (_POLICY_MAX_VALUE_U, high)):
+            if align and (at + 4 + len(inner)) % 8 == 0:
+                inner += attr(_POLICY_PAD, b"")
+            inner += attr_u64(number, value)
+        inner += attr_u32(_POLICY_TYPE, _TYPE_BY_SIZE[rule.size])
     else:
         return b""
     return attr(nl.NLMSGERR_ATTR_POLICY | nl.NLA_F_NESTED, inner)
@@ -121,21 +133,24 @@ def error(request: Request, errno: int) -> bytes:
         echo += body + _PADDING[len(body) & 3]
     else:
         flags = nl.NLM_F_CAPPED
-    tlvs = _extended(request, errno) if port.ext_ack else b""
+    tlvs = _extended(request, errno, 20 + len(echo)) if port.ext_ack else b""
     if tlvs:
         flags |= nl.NLM_F_ACK_TLVS
     size = 20 + len(echo) + len(tlvs)
     return _ack(size, nl.NLMSG_ERROR, flags, request.seq, port.portid, -errno) + echo + tlvs
 
 
-def _extended(request: Request, errno: int) -> bytes:
+def _extended(request: Request, errno: int, at: int) -> bytes:
+    """The attributes of an extended ACK, which begin at offset ``at`` of their datagram."""
     tlvs = b""
     if request.text is not None:
         tlvs = attr(nl.NLMSGERR_ATTR_MSG, request.text.encode() + b"\0")
     if errno:
         if request.fault >= 0:
             tlvs += attr_u32(nl.NLMSGERR_ATTR_OFFS, request.fault)
-        tlvs += request.policy
+        if request.broken is not None:
+            align = request.engine.profile.align_u64
+            tlvs += _validation_policy(request.broken, at + len(tlvs), align)
     return tlvs
 
 
@@ -220,7 +235,7 @@ def continue_dump(engine: Engine, port: Port) -> None:
 
 def _done(dump: Dump, port: Port, room: int) -> bytes:
     flags = nl.NLM_F_MULTI
-    tlvs = _extended(dump.request, dump.fail) if port.ext_ack else b""
+    tlvs = _extended(dump.request, dump.fail, 20) if port.ext_ack else b""
     if tlvs:
         flags |= nl.NLM_F_ACK_TLVS
         if 20 + len(tlvs) > room:

@@ -10,6 +10,7 @@ from pyxfrm.wire.attrs import spans
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
     from pyxfrm.engine.port import Port
+    from pyxfrm.engine.replies import Broken
 
 __all__ = ["Request"]
 
@@ -23,13 +24,14 @@ class Request:
     ``now``      seconds since the epoch
     ``text``     extended-ACK text so far: a warning if the request succeeds
     ``fault``    offset of the attribute at fault, from ``start``, or -1
-    ``policy``   NLMSGERR_ATTR_POLICY payload, or empty
+    ``broken``   the rule that this attribute broke, or None
     """
 
     __slots__ = (
         "attrs",
         "attrs_at",
         "body",
+        "broken",
         "data",
         "end",
         "engine",
@@ -37,7 +39,6 @@ class Request:
         "flags",
         "now",
         "pid",
-        "policy",
         "port",
         "seq",
         "start",
@@ -66,7 +67,7 @@ class Request:
         self.attrs: dict[int, bytes] = {}
         self.text: str | None = None
         self.fault = -1
-        self.policy = b""
+        self.broken: Broken | None = None
 
     def blame(self, number: int) -> None:
         """Point the extended ACK at the attribute ``number`` (the last of them)."""

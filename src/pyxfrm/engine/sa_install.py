@@ -140,3 +140,4 @@ def _change(engine: Engine, old: Sa, sa: Sa) -> None:
         old.smark = sa.smark
     if traits.if_id:
         old.traits = old.traits._replace(if_id=traits.if_id)
+    lifetime.end_if_expired(engine, old)

@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING
 from pyxfrm.abi.structs import LifetimeCfg, ReplayState, ReplayStateEsn, Selector, UserTmpl
 from pyxfrm.abi.xfrm import (
     AF_INET,
+    IPPROTO_AH,
     IPPROTO_ESP,
     XFRM_INF,
     XFRM_SA_DIR_OUT,
+    XFRM_SA_XFLAG_OSEQ_MAY_WRAP,
+    XFRM_SC_ALG_SELINUX,
+    XFRM_SC_DOI_LSM,
+    XFRM_STATE_ESN,
     XFRMNLGRP_ACQUIRE,
 )
 from pyxfrm.engine import aevents, lifetime, notify_events
@@ -26,24 +31,62 @@ if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
     from pyxfrm.engine.policy import Flow, Policy
 
-__all__ = ["acquire", "count", "fail", "mapping", "move_numbers", "report"]
+__all__ = ["acquire", "admit", "count", "fail", "mapping", "move_numbers", "output", "report"]
 
+_U32 = 0xFFFFFFFF
+_KERNEL = (XFRM_SC_DOI_LSM, XFRM_SC_ALG_SELINUX, b"kernel\0")
 _ANY4 = bytes(4)
 _ANY = bytes(16)
 
 
-def count(engine: Engine, sa: Sa, size: int, packets: int = 1) -> bool:
-    """Count ``packets`` packets of ``size`` bytes together.
+def admit(engine: Engine, sa: Sa) -> bool:
+    """Whether an SA takes a packet: it has its keys, and no hard limit of bytes or packets is reached.
 
-    False if a hard limit was reached before: the packet is dropped, not counted, and the SA expires. On output the kernel
-    asks before it counts, so that a limit of 1 packet lets one through.
+    Asked before the packet is counted, so that a limit of 1 packet lets one through and ends the SA at the second.
     """
-    if sa.state != State.VALID or not lifetime.check_counters(engine, sa):
+    if sa.state != State.VALID:
         return False
+    if not lifetime.check_counters(engine, sa):
+        lifetime.end_if_expired(engine, sa)
+        return False
+    return True
+
+
+def count(engine: Engine, sa: Sa, size: int, packets: int = 1) -> None:
+    """Count ``packets`` packets of ``size`` bytes together: inner bytes, without the headers that the SA adds."""
     sa.bytes += size
     sa.packets += packets
     sa.lastused = int(engine.now)
+
+
+def output(engine: Engine, sa: Sa, size: int) -> bool:
+    """A packet of ``size`` bytes leaves through an SA; False if it is dropped.
+
+    It takes the next sequence number. After the last one (2^32 - 1, with ESN 2^64 - 1) all packets are dropped, unless the SA
+    may wrap (XFRM_SA_XFLAG_OSEQ_MAY_WRAP, not with ESN).
+    """
+    if not admit(engine, sa):
+        return False
+    if sa.proto in (IPPROTO_ESP, IPPROTO_AH):
+        now = _next_number(sa)
+        if now is None:
+            return False
+        move_numbers(engine, sa, now)
+    count(engine, sa, size)
     return True
+
+
+def _next_number(sa: Sa) -> ReplayState | ReplayStateEsn | None:
+    state = sa.esn or sa.replay
+    oseq = (state.oseq + 1) & _U32
+    if oseq:
+        return state._replace(oseq=oseq)
+    if sa.esn is not None and sa.traits.flags & XFRM_STATE_ESN:
+        high = (sa.esn.oseq_hi + 1) & _U32
+        return sa.esn._replace(oseq=0, oseq_hi=high) if high else None
+    if sa.traits.extra_flags & XFRM_SA_XFLAG_OSEQ_MAY_WRAP:
+        return state._replace(oseq=0)
+    return None
 
 
 def move_numbers(engine: Engine, sa: Sa, now: ReplayState | ReplayStateEsn) -> None:
@@ -105,7 +148,10 @@ def acquire(
 
 
 def _larval(engine: Engine, policy: Policy, template: UserTmpl, flow: Flow, pcpu_num: int) -> Sa:
-    """xfrm_init_tempstate: the template's SA, its selector just this flow."""
+    """xfrm_init_tempstate: the template's SA, its selector just this flow.
+
+    Where the policy has a security context, the SA gets the one of the flow's socket: without a loaded policy, everybody's is "kernel".
+    """
     expires = engine.sysctl.xfrm_acq_expires
     limits = LifetimeCfg(XFRM_INF, XFRM_INF, XFRM_INF, XFRM_INF, 0, expires, 0, 0)
     traits = Traits(
@@ -114,7 +160,7 @@ def _larval(engine: Engine, policy: Policy, template: UserTmpl, flow: Flow, pcpu
         0,
         limits,
         if_id=policy.if_id,
-        sec_ctx=policy.sec_ctx,
+        sec_ctx=None if policy.sec_ctx is None else _KERNEL,
         pcpu_num=pcpu_num,
         id_pad=template.id.pad,
     )

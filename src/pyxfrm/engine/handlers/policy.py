@@ -150,7 +150,7 @@ def dump_policy(request: Request) -> Iterator[Step]:
 def _dump_one(policy: Policy, _: int) -> bytes:
     if policy.dead:
         return b""
-    return policy_info(policy) + policy_attributes(policy, context=True)
+    return policy_info(policy) + policy_attributes(policy, policy.sec_ctx)
 
 
 def flush_policy(request: Request) -> None:
