@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from pyxfrm import cli
 from pyxfrm.lab import Lab
+from tests.lab.test_boot import gone
 
 FLUSH = "140000001c000500070000000000000000000000"
 
@@ -102,27 +104,56 @@ def test_a_kernel_of_ones_own(lab72: Lab) -> None:
     assert b"SAD count 0" in run.stdout
 
 
-@pytest.mark.kernel
-def test_a_shell_has_a_terminal_and_job_control(lab72: Lab) -> None:
+def in_a_terminal(*argv: str) -> tuple[int, int]:
+    """Start ``xfrm lab`` in a terminal of its own: its process id, and our end of the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
-        command = [sys.executable, "-m", "pyxfrm.cli", "lab", "shell", "--", "sh", "-i"]
-        os.execv(command[0], command)
-    shown, typed, limit = b"", False, time.monotonic() + 20
-    while time.monotonic() < limit and select.select([terminal], [], [], 10)[0]:
-        try:
-            shown += os.read(terminal, 4096)
-        except OSError:  # EIO: the other end is closed
-            break
-        if b"# " in shown and not typed:
-            typed = True
-            os.write(terminal, b"test -t 0 && echo is $((40 + 2)); sleep 60 & jobs; exit 3\n")
+        os.execv(sys.executable, [sys.executable, "-m", "pyxfrm.cli", "lab", *argv])
+    return pid, terminal
+
+
+def shown_until(terminal: int, end: bytes) -> bytes:
+    """What appears on a terminal until ``end`` does, or it is closed, or 20 s are over."""
+    shown, limit = b"", time.monotonic() + 20
+    while end not in shown and time.monotonic() < limit:
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:  # EIO: the other end is closed
+                break
+    return shown
+
+
+@pytest.mark.kernel
+def test_a_shell_has_a_terminal_and_job_control(lab72: Lab) -> None:
+    pid, terminal = in_a_terminal("shell", "--", "sh", "-i")
+    assert shown_until(terminal, b"# ") == b"# "  # nothing of the kernel's own
+    os.write(terminal, b"test -t 0 && echo is $((40 + 2)); sleep 60 & jobs; exit 3\n")
+    shown = shown_until(terminal, b"never")
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
-    assert shown.startswith(b"# ")
-    assert b"Power" not in shown  # nothing of the kernel's own
     assert b"is 42" in shown
     assert b"Running" in shown
+    assert b"Power" not in shown
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_no_shell_outlives_its_host(
+    lab72: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    pid, terminal = in_a_terminal("shell", "--", "sh", "-i")
+    assert shown_until(terminal, b"# ") == b"# "
+    (kernel,) = (int(p) for p in subprocess.check_output(["pgrep", "-P", str(pid)]).split())
+    if how is signal.SIGHUP:
+        os.close(terminal)
+    else:
+        os.kill(pid, how)
+    assert gone(kernel)
+    os.waitpid(pid, 0)
+    left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
 
 
 @pytest.mark.kernel

@@ -14,7 +14,9 @@ All take ``--kernel 7.2|6.12``, or ``--kernel-image PATH --modules DIR`` for a k
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -28,7 +30,7 @@ from pyxfrm.lab.lab import Lab, run_once
 from pyxfrm.lab.script import Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["main"]
 
@@ -40,10 +42,23 @@ def main(argv: list[str]) -> int:
     words = _parser().parse_args(argv)
     work: Callable[[argparse.Namespace], int] = words.work
     try:
-        return work(words)
+        with _ended_properly():
+            return work(words)
     except LabError as problem:
         sys.stderr.write(problem.console)  # of a kernel that died: all that it said
         raise
+
+
+@contextlib.contextmanager
+def _ended_properly() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end this process the way an exception does: with what it booted."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(n, lambda n, _: sys.exit(128 + n)) for n in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,11 +82,11 @@ class Options:
         return int(self.memory[:-1]) << {"K": 10, "M": 20, "G": 30}[self.memory[-1].upper()]
 
 
-def command_line(kernel: Kernel, options: Options, run: Path, terminal: str) -> list[str]:
+def command_line(kernel: Kernel, options: Options, run: Path, *lines: str) -> list[str]:
     """The kernel's whole command line.
 
-    Its console is con0, which goes to its stdout and from there into a file; ``terminal`` is the
-    word for the line that is for us, and free of what the kernel has to say.
+    Its console is con0, which goes to its stdout and from there into a file; ``lines`` are the
+    words for those that are for us, and free of what the kernel has to say.
     """
     words = [
         str(kernel.image),
@@ -98,7 +98,7 @@ def command_line(kernel: Kernel, options: Options, run: Path, terminal: str) -> 
         *(() if options.verbose else ("quiet",)),
         *("noreboot", "con=null", "ssl=null", "con0=null,fd:1"),
         _NO_BENCHMARK,
-        terminal,
+        *filter(None, lines),
         *kernel.options,
     ]
     if options.tap:
@@ -224,24 +224,24 @@ def run_in_terminal(kernel: Kernel, options: Options, argv: list[str]) -> int:
     size = shutil.get_terminal_size()
     shell = {"mode": "shell", "argv": argv, "terminal_size": [size.lines, size.columns]}
     run = _run_directory(kernel, options, shell)
-    with _terminal_kept(), (run / "console").open("wb") as console:
-        keyboard, screen = os.dup(0), os.dup(1)  # 0 and 1 themselves get the kernel's own chatter
-        process = subprocess.Popen(
-            command_line(kernel, options, run, f"con1=fd:{keyboard},fd:{screen}"),
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=console,
-            env=_environment(options),
-            pass_fds=[keyboard, screen],
-            start_new_session=True,
-        )
+    keyboard, screen = os.dup(0), os.dup(1)  # 0 and 1 themselves are for the kernel's own chatter
+    ours, theirs = socket.socketpair()  # its end tells the guest that we are gone
+    with _terminal_kept(), ours:
         try:
+            with theirs:
+                terminal = f"con1=fd:{keyboard},fd:{screen}"
+                process = _start(kernel, options, run, theirs.fileno(), terminal, keyboard, screen)
+        except BaseException:
+            shutil.rmtree(run, ignore_errors=True)
+            raise
+        finally:
             os.close(keyboard)
             os.close(screen)
-            process.wait()
+        try:
+            _wait_unreaped(process, None)
             return _exit_status(run)
         finally:
-            _end(process, None, run)
+            _end(process, ours, run)
 
 
 def _exit_status(run: Path) -> int:
@@ -263,18 +263,23 @@ def _terminal_kept() -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSANOW, before)
 
 
-def _start(kernel: Kernel, options: Options, run: Path, line: int) -> subprocess.Popen[bytes]:
-    """Start the kernel with its serial line on ``line``; LabError when there is no such program."""
+def _start(
+    kernel: Kernel, options: Options, run: Path, line: int, terminal: str = "", *more: int
+) -> subprocess.Popen[bytes]:
+    """Start the kernel with its serial line on ``line``; LabError when there is no such program.
+
+    ``terminal`` is a further word for its command line, ``more`` the descriptors that it names.
+    """
     with (run / "console").open("wb") as file:
         console = sys.stderr.fileno() if options.verbose else file
         try:
             return subprocess.Popen(
-                command_line(kernel, options, run, f"ssl0=fd:{line},fd:{line}"),
+                command_line(kernel, options, run, f"ssl0=fd:{line},fd:{line}", terminal),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
                 env=_environment(options),
-                pass_fds=[line],
+                pass_fds=[line, *more],
                 start_new_session=True,
             )
         except OSError as problem:
@@ -333,12 +338,11 @@ def _sys_path() -> list[str]:
     return path if package in path else [package, *path]
 
 
-def _end(process: subprocess.Popen[bytes], line: socket.socket | None, run: Path) -> None:
+def _end(process: subprocess.Popen[bytes], line: socket.socket, run: Path) -> None:
     """Hang up, give the guest a moment to switch itself off, then kill whatever is left."""
     try:
-        if line is not None:
-            line.close()
-            _wait_unreaped(process, 1.0)
+        line.close()
+        _wait_unreaped(process, 1.0)
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -346,7 +350,7 @@ def _end(process: subprocess.Popen[bytes], line: socket.socket | None, run: Path
         shutil.rmtree(run, ignore_errors=True)
 
 
-def _wait_unreaped(process: subprocess.Popen[bytes], seconds: float) -> None:
+def _wait_unreaped(process: subprocess.Popen[bytes], seconds: float | None) -> None:
     """Wait for the process to end without taking its exit status, which keeps its number ours."""
     if process.returncode is not None:
         return
@@ -354,6 +358,6 @@ def _wait_unreaped(process: subprocess.Popen[bytes], seconds: float) -> None:
     try:
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        poll.poll(seconds * 1000)
+        poll.poll(None if seconds is None else seconds * 1000)
     finally:
         os.close(fd)

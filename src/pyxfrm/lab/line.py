@@ -17,8 +17,9 @@ from __future__ import annotations
 import enum
 import struct
 
-__all__ = ["Frame", "FrameReader", "pack"]
+__all__ = ["Frame", "FrameReader", "LINE", "pack"]
 
+LINE = "/dev/ttyS0"  # the guest's end
 _HEADER = struct.Struct(">BI")
 
 

@@ -26,25 +26,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.lab.guest import linux, modprobe, worker
-from pyxfrm.lab.line import Frame, FrameReader, pack
+from pyxfrm.lab.line import LINE, Frame, FrameReader, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Agent", "HostGoneError", "main"]
+__all__ = ["Agent", "HostGoneError", "clear", "main"]
 
-_LINE = "/dev/ttyS0"
 _CHUNK = 65536
 
 
 def main(config: dict[str, Any]) -> None:
     """Serve the host until it hangs up."""
-    line = os.open(_LINE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    line = os.open(LINE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     tty.setraw(line)
     run = Path(config["run"])
     with contextlib.suppress(HostGoneError):
         Agent(line, run).serve()
-    for file in run.iterdir():  # a host that was killed cannot, and a request may hold keys
+    clear(run)
+
+
+def clear(run: Path) -> None:
+    """Remove the run directory's files: a host that was killed cannot, and some may hold keys."""
+    for file in run.iterdir():
         if file.is_file():
             file.unlink(missing_ok=True)
 
