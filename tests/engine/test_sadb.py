@@ -61,7 +61,7 @@ class Chains:
         self.by_dst, self.by_spi = {}, {}
         buckets = self.size
         self.size *= 2
-        for i in range(buckets):
+        for i in reversed(range(buckets)):
             for sa in old.get(i, []):
                 self.put(self.by_dst.setdefault(self.bucket(sa), []), sa)
                 self.put(self.by_spi.setdefault(sa.key, []), sa)

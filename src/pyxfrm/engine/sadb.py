@@ -5,11 +5,12 @@ the order of a hash chain and takes the first whose mark admits the key: ``key &
 may hide a more exact one: a fault of shipped kernels that a profile may switch off (``exact_marks``), and then the one with
 exactly this (v, m) is taken.
 
-**Order of a chain.** A new SA goes to its front: newest first. When the table grows, every SA is taken out, old bucket by old bucket, front to
-back, and put at the front of its new chain: so two SAs that share a bucket swap places. That is kept as one number, ``rank``: higher is nearer to
+**Order of a chain.** A new SA goes to its front: newest first. When the table grows, every SA is taken out, from the last old bucket (by addresses and
+reqid) to the first, each from front to back, and put at the front of its new chains. So two SAs of one bucket swap places, and one of a lower
+bucket comes to stand before one of a higher. That is kept as one number, ``rank``: higher is nearer to
 the front, in every chain there is. SAs with packet offload stay in front of all others.
 
-**When a table grows**: once there are more SAs than buckets, at the next one whose bucket (by addresses and reqid) is not empty. It
+**When a table grows**: once there are more SAs than buckets, at the next one whose bucket is not empty. It
 doubles, after the datagram that caused it has been handled.
 
 Dumps have an order of their own that never changes: newest first.
@@ -255,7 +256,7 @@ class Sadb:
             self._grow()
 
     def _grow(self) -> None:
-        order = sorted(self._all.values(), key=lambda sa: (self._bucket(sa), -sa.rank))
+        order = sorted(self._all.values(), key=lambda sa: (-self._bucket(sa), -sa.rank))
         for rank, sa in enumerate(order, self._serial + 1 - len(order)):
             sa.rank = rank
         self.buckets *= 2

@@ -31,7 +31,7 @@ _head = struct.Struct("=HHBBH")
 _PAGE = 4096
 _KERNEL = 1
 
-# Names that SELinux knows before it has a policy (security/selinux/include/initial_sid_to_string.h).
+# Names that SELinux knows before it has a policy (security/selinux/include/initial_sid_to_string.h); not the last one of them, devnull.
 _INITIAL = {
     b"kernel": _KERNEL,
     b"security": 2,
@@ -43,7 +43,6 @@ _INITIAL = {
     b"netif": 10,
     b"netmsg": 11,
     b"node": 12,
-    b"devnull": 27,
 }
 
 
