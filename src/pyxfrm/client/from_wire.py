@@ -13,7 +13,6 @@ from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
 from pyxfrm.model import (
     NO_KEY,
-    NO_LIMITS,
     Action,
     Address,
     AddressMove,
@@ -152,12 +151,13 @@ def selector(sel: s.Selector) -> Selector:
 
 
 _NO_LIMITS = s.LifetimeCfg(*(c.XFRM_INF,) * 4, *(0,) * 4)
+_UNLIMITED = Limits()
 
 
 def limits(value: s.LifetimeCfg) -> Limits:
     """Limits."""
     if value == _NO_LIMITS:
-        return NO_LIMITS
+        return _UNLIMITED
     counts = [None if n == c.XFRM_INF else n for n in value[:4]]
     return as_seen(Limits, *counts, *[n or None for n in value[4:]])
 

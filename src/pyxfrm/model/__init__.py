@@ -29,7 +29,6 @@ from pyxfrm.model.kinds import (
 from pyxfrm.model.migration import AddressMove, KmAddress, Migration, PolicyMigration
 from pyxfrm.model.policy import Policy, PolicyId, Template
 from pyxfrm.model.sa import (
-    NO_LIMITS,
     Counters,
     Encap,
     Iptfs,
@@ -69,7 +68,6 @@ __all__ = [
     "Migration",
     "Mode",
     "NO_KEY",
-    "NO_LIMITS",
     "Network",
     "Offload",
     "OffloadFlag",

@@ -1,0 +1,387 @@
+"""The one place that acts: runs a procedure over clients, a journal and a clock.
+
+The order of every effect is: into the journal, then out to the kernel. A procedure that is cut anywhere (an exception, SIGKILL, power) leaves a journal that says what may have been done,
+and a kernel that shows what was done; :meth:`Driver.resume` goes on from these two.
+
+Settings that a procedure changes are written down before they are changed and put back on every way out, by this process or by the one that resumes.
+
+While a :class:`~pyxfrm.relocation.commands.Script` runs, Python's collector rests and the process has real-time priority where it may: a pause between two batches
+is time that packets wait.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import singledispatchmethod
+from typing import Any, TypeVar
+
+from pyxfrm.client import Request, Ticket, verbs
+from pyxfrm.errors import RefusedError, UsageError, XfrmError
+from pyxfrm.model import PolicyId, Sa, SaId
+from pyxfrm.relocation import record
+from pyxfrm.relocation.commands import (
+    DONE,
+    UNKNOWN,
+    AddSa,
+    Answer,
+    Batch,
+    Block,
+    Command,
+    DualAccept,
+    Failed,
+    InstallPolicy,
+    Journal,
+    KernelCommand,
+    Look,
+    Migrate,
+    MigrateByPolicy,
+    ReadCounters,
+    ReadSa,
+    RemovePolicy,
+    RemoveSa,
+    Script,
+    SetSysctl,
+    Sight,
+    Unblock,
+    UpdatePolicy,
+    Wait,
+)
+from pyxfrm.relocation.dual import Rule
+from pyxfrm.relocation.ends import End
+from pyxfrm.relocation.footprint import Footprint
+from pyxfrm.relocation.journal import Entry, Undo
+from pyxfrm.relocation.journal import Journal as JournalFile
+from pyxfrm.relocation.moves import Plan
+from pyxfrm.relocation.run import Steps
+from pyxfrm.relocation.steps import Outcome, relocate, resume
+
+__all__ = ["Driver", "Listener", "Moment", "request_for"]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step, for who watches. ``at``: seconds since the procedure began; ``took``: seconds."""
+
+    number: int
+    at: float
+    took: float
+    command: Command
+    reply: Any
+
+
+Listener = Callable[[Moment], None]
+
+
+def request_for(command: KernelCommand) -> Request[Any]:
+    """The netlink request that a kernel command stands for."""
+    return _REQUESTS[type(command)](command)
+
+
+_REQUESTS: dict[type[Any], Callable[[Any], Request[Any]]] = {
+    Block: lambda c: (verbs.add_policy if c.overlay else verbs.update_policy)(c.policy),
+    Unblock: lambda c: verbs.delete_policy(c.policy),
+    InstallPolicy: lambda c: verbs.add_policy(c.policy),
+    UpdatePolicy: lambda c: verbs.update_policy(c.policy),
+    RemovePolicy: lambda c: verbs.delete_policy(c.policy),
+    Migrate: lambda c: verbs.migrate_sa(c.migration),
+    MigrateByPolicy: lambda c: verbs.migrate(c.migration),
+    AddSa: lambda c: verbs.add_sa(c.sa),
+    RemoveSa: lambda c: verbs.delete_sa(c.sa),
+}
+
+
+def _answer(ticket: Ticket[Any]) -> Answer:
+    if ticket.error is None:
+        return DONE
+    if isinstance(ticket.error, RefusedError):
+        return Failed(ticket.error.errno, str(ticket.error))
+    return UNKNOWN
+
+
+class Driver:
+    """Relocates over ``ends`` (one machine, or the two of a pair), with a journal.
+
+    ``listener``  is told of every step
+    ``hurry``     rest the collector and take real-time priority while a script runs
+    ``sleep``     how to wait
+    """
+
+    def __init__(
+        self,
+        ends: Sequence[End],
+        journal: JournalFile,
+        *,
+        listener: Listener | None = None,
+        hurry: bool = True,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.ends = tuple(ends)
+        self.journal = journal
+        self.listener = listener
+        self.hurry = hurry
+        self.sleep = sleep
+        self._number = 0
+        self._steps = 0
+        self._began = 0.0
+
+    # -- what callers ask --------------------------------------------------------------------------
+
+    def relocate(self, *plans: Plan) -> Outcome:
+        """Carry a plan out, one an end. UsageError if it is refused, or if another one is unfinished."""
+        if len(plans) != len(self.ends):
+            raise UsageError(f"relocation: {len(plans)} plans for {len(self.ends)} ends")
+        for plan in plans:
+            plan.check()
+        with self.journal.locked(self._places):
+            self._number = self.journal.begin(self._places, plans)
+            return self._finish(relocate(plans))
+
+    def resume(self, *, abort: bool = False) -> Outcome:
+        """Finish what was cut off; ``abort``: undo it. UsageError if nothing was."""
+        with self.journal.locked(self._places):
+            entry = self.unfinished()
+            if entry is None:
+                raise UsageError("nothing to resume: no relocation is unfinished here")
+            self._number = entry.id
+            return self._finish(resume(entry.plans, entry.state, entry.cuts, abort=abort))
+
+    def unfinished(self) -> Entry | None:
+        """The relocation that was cut off here, if there is one."""
+        for place in self._places:
+            entry = self.journal.unfinished(place)
+            if entry is None:
+                continue
+            if entry.netns != self._places:
+                raise UsageError(
+                    f"relocation {entry.id} has {len(entry.netns)} ends: resume it with all of them"
+                )
+            return entry
+        return None
+
+    @property
+    def _places(self) -> tuple[str, ...]:
+        return tuple(end.identity for end in self.ends)
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def _finish(self, steps: Steps[Outcome]) -> Outcome:
+        try:
+            outcome = self.run(steps)
+        finally:
+            self._put_back()
+        self.journal.conclude(self._number, _told(outcome))
+        return outcome
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do what a procedure asks for until it ends; its result."""
+        self._began = time.monotonic()
+        self._steps = 0
+        try:
+            command = next(steps)
+            while True:
+                began = time.monotonic()
+                reply = self._do(command)
+                self._tell(command, reply, began)
+                command = steps.send(reply)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        finally:
+            steps.close()
+
+    def _tell(self, command: Command, reply: Any, began: float) -> None:
+        self._steps += 1
+        if self.listener is not None:
+            took = time.monotonic() - began
+            self.listener(Moment(self._steps, began - self._began, took, command, reply))
+
+    # -- one command -------------------------------------------------------------------------------
+
+    @singledispatchmethod
+    def _do(self, command: Any) -> Any:
+        raise TypeError(f"{type(command).__name__} is no command")
+
+    @_do.register
+    def _(self, command: Batch) -> tuple[Answer, ...]:
+        return self._send(command.end, [request_for(c) for c in command.commands])
+
+    def _send(self, end: int, requests: list[Request[Any]]) -> tuple[Answer, ...]:
+        try:
+            tickets = self.ends[end].xfrm.batch(requests)
+        except XfrmError:
+            return (UNKNOWN,) * len(requests)
+        return tuple([_answer(ticket) for ticket in tickets])
+
+    @_do.register
+    def _(self, command: Script) -> tuple[tuple[Answer, ...], ...]:
+        ready = [
+            part if isinstance(part, Wait) else (part.end, [request_for(c) for c in part.commands])
+            for part in command.parts
+        ]
+        replies: list[tuple[Answer, ...]] = []
+        with _hurry() if self.hurry else contextlib.nullcontext():
+            for part in ready:
+                if isinstance(part, Wait):
+                    self.sleep(part.seconds)
+                    continue
+                replies.append(self._send(*part))
+                if any(reply is not DONE for reply in replies[-1]):
+                    break
+        return tuple(replies)
+
+    @_do.register
+    def _(self, command: Look) -> Any:
+        xfrm = self.ends[command.end].xfrm
+        sas: dict[SaId, Footprint] = {}
+        oseq: dict[SaId, int] = {}
+        policies: dict[PolicyId, Any] = {}
+        try:
+            for ticket in xfrm.batch([verbs.get_sa(name) for name in command.sas]):
+                record_ = _there(ticket, errno.ESRCH)
+                # A lookup by mark may find another SA than the one that was named.
+                if record_ is not None and record_.id == ticket.request.subject:
+                    sas[record_.id] = Footprint.of(record_.sa)
+                    oseq[record_.id] = record_.replay.oseq
+            for ticket in xfrm.batch([verbs.get_policy(name) for name in command.policies]):
+                found = _there(ticket, errno.ENOENT)
+                if found is not None:
+                    policies[_name_of(ticket)] = replace(found.policy, index=0)
+        except XfrmError:
+            return UNKNOWN
+        return Sight(sas, policies, oseq)
+
+    @_do.register
+    def _(self, command: ReadSa) -> Any:
+        try:
+            found = self.ends[command.end].xfrm.get_sa(command.sa)
+        except RefusedError as no:
+            return None if no.errno == errno.ESRCH else UNKNOWN
+        except XfrmError:
+            return UNKNOWN
+        sa: Sa = found.sa
+        return sa if sa.id == command.sa else None
+
+    @_do.register
+    def _(self, command: Wait) -> None:
+        self.sleep(command.seconds)
+
+    @_do.register
+    def _(self, command: Journal) -> None:
+        self.journal.enter(self._number, command.state, command.note, command.cuts)
+
+    @_do.register
+    def _(self, command: ReadCounters) -> dict[str, int]:
+        return self.ends[command.end].counters()
+
+    # -- settings that are put back ----------------------------------------------------------------
+
+    @_do.register
+    def _(self, command: SetSysctl) -> Failed | None:
+        if command.value is None:
+            self._put_back("sysctl", command.name, command.end)
+            return None
+        end = self.ends[command.end]
+        try:
+            was = end.read_sysctl(command.name)
+            undo = Undo(command.end, "sysctl", command.name, was)
+            self.journal.remember(self._number, undo)
+            end.write_sysctl(command.name, command.value)
+        except OSError as why:
+            return Failed(why.errno or errno.EIO, why.strerror or str(why))
+        return None
+
+    @_do.register
+    def _(self, command: DualAccept) -> Failed | None:
+        if not command.on:
+            self._put_back("tc", command.rule.device, command.end)
+            return None
+        end = self.ends[command.end]
+        try:
+            rule = end.settled(command.rule)
+            undo = Undo(command.end, "tc", rule.device, record.dumps(rule))
+            self.journal.remember(self._number, undo)
+            end.dual_accept(rule, on=True)
+        except OSError as why:
+            return Failed(why.errno or errno.EIO, why.strerror or str(why))
+        return None
+
+    def _put_back(self, kind: str | None = None, name: str = "", end: int = 0) -> None:
+        """Undo what was changed: one thing, or all that is left."""
+        for undo in self.journal.undos(self._number):
+            if kind is not None and (undo.kind, undo.name, undo.end) != (kind, name, end):
+                continue
+            try:
+                self._undo(undo)
+            except (OSError, XfrmError):
+                continue  # it stays in the journal, for the next one to try
+            self.journal.forget(self._number, undo)
+
+    def _undo(self, undo: Undo) -> None:
+        end = self.ends[undo.end]
+        if undo.kind == "sysctl":
+            end.write_sysctl(undo.name, undo.was)
+            return
+        rule = record.loads(undo.was)
+        assert isinstance(rule, Rule)  # noqa: S101  # only rules are written with this kind
+        end.dual_accept(rule, on=False)
+
+
+def _there(ticket: Ticket[Any], absent: int) -> Any:
+    """What a ticket gave, None for "not there". Other errors are raised."""
+    if isinstance(ticket.error, RefusedError) and ticket.error.errno == absent:
+        return None
+    return ticket.result()
+
+
+def _name_of(ticket: Ticket[Any]) -> PolicyId:
+    name = ticket.request.subject
+    assert isinstance(name, PolicyId)  # noqa: S101  # as verbs.get_policy makes it
+    return name
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "state": outcome.state.value,
+        "lost": [str(sa) for sa in outcome.lost],
+        "blocked": [str(policy) for policy in outcome.blocked],
+        "troubles": list(outcome.troubles),
+        "account": list(outcome.account),
+    }
+
+
+# -- haste -----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _hurry() -> Iterator[None]:
+    """No collector, and real-time priority where it is allowed."""
+    collects = gc.isenabled()
+    gc.disable()
+    was = _real_time()
+    try:
+        yield
+    finally:
+        if was is not None:
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, *was)
+        if collects:
+            gc.enable()
+
+
+def _real_time() -> tuple[int, os.sched_param] | None:
+    """Take SCHED_FIFO; the policy to go back to, None if nothing was changed."""
+    try:
+        was = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except (OSError, AttributeError):
+        return None
+    return was

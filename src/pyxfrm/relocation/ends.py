@@ -1,0 +1,180 @@
+"""One machine, or one network namespace: the things outside netlink that a relocation needs of it.
+
+:class:`KernelEnd` is a namespace of this kernel. :class:`EngineEnd` is an engine, here or behind a unix socket: it has no files, so its settings are where the
+caller says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pyxfrm.client import Xfrm
+from pyxfrm.relocation import dual
+from pyxfrm.relocation.facts import parse_xfrm_stat
+from pyxfrm.transport.netns import Netns, in_netns, open_netns
+
+__all__ = ["End", "EngineEnd", "KernelEnd"]
+
+T = TypeVar("T")
+
+
+class End(Protocol):
+    """What a driver asks of a machine.
+
+    ``xfrm``  its client; ``identity``: names the namespace in the journal
+    """
+
+    @property
+    def xfrm(self) -> Xfrm:
+        """The client."""
+
+    @property
+    def identity(self) -> str:
+        """The namespace's name, the same for every process until the machine restarts."""
+
+    def read_sysctl(self, name: str) -> str:
+        """A setting's value. OSError if it cannot be read."""
+
+    def write_sysctl(self, name: str, value: str) -> None:
+        """Set it. OSError if it cannot be set."""
+
+    def settled(self, rule: dual.Rule) -> dual.Rule:
+        """The rule, knowing what was there before it: to be asked before it is added."""
+
+    def dual_accept(self, rule: dual.Rule, *, on: bool) -> None:
+        """Add or remove the rules of :mod:`pyxfrm.relocation.dual`. OSError with a line if refused."""
+
+    def counters(self) -> dict[str, int]:
+        """/proc/net/xfrm_stat; {} where there is none."""
+
+
+class KernelEnd:
+    """A network namespace of this machine. ``netns``: as for :class:`~pyxfrm.client.Xfrm`."""
+
+    def __init__(self, netns: Netns | None = None, xfrm: Xfrm | None = None) -> None:
+        self.netns = netns
+        self.xfrm = Xfrm(netns) if xfrm is None else xfrm
+
+    def within(self, work: Callable[[], T]) -> T:
+        """Do something in the namespace."""
+        if self.netns is None:
+            return work()
+        fd = open_netns(self.netns)
+        try:
+            return in_netns(fd, work)
+        finally:
+            os.close(fd)
+
+    @property
+    def identity(self) -> str:
+        """Device and inode of the namespace."""
+        found = self.within(lambda: Path("/proc/thread-self/ns/net").stat())
+        return f"{found.st_dev}-{found.st_ino}"
+
+    def read(self, path: str) -> str:
+        """A file, as the namespace sees it."""
+        return self.within(Path(path).read_text)
+
+    def read_sysctl(self, name: str) -> str:
+        """From /proc/sys."""
+        return self.read(_sysctl_path(name)).strip()
+
+    def write_sysctl(self, name: str, value: str) -> None:
+        """To /proc/sys."""
+
+        def write() -> None:
+            Path(_sysctl_path(name)).write_text(value)
+
+        self.within(write)
+
+    def settled(self, rule: dual.Rule) -> dual.Rule:
+        """The rule, knowing what was there before it."""
+
+        def has_clsact() -> bool:
+            return "clsact" in _run(["tc", "qdisc", "show", "dev", rule.device])
+
+        return replace(rule, keep_qdisc=self.within(has_clsact))
+
+    def dual_accept(self, rule: dual.Rule, *, on: bool) -> None:
+        """By ``ip`` and ``tc``."""
+        if not dual.supports(rule):
+            raise OSError(errno.EAFNOSUPPORT, "tc rewrites addresses of IPv4 alone")
+
+        def set_up() -> None:
+            for words in dual.mirror_device():
+                _run(words)
+            Path(f"/proc/sys/net/ipv4/conf/{dual.DEVICE}/rp_filter").write_text("0")
+            for words in dual.filters(rule):
+                _run(words)
+
+        def take_down() -> None:
+            for words in dual.removal(rule):
+                with contextlib.suppress(OSError):
+                    _run(words)
+
+        self.within(set_up if on else take_down)
+
+    def counters(self) -> dict[str, int]:
+        """Every packet that XFRM dropped, by reason."""
+        try:
+            return parse_xfrm_stat(self.read("/proc/thread-self/net/xfrm_stat"))
+        except OSError:
+            return {}
+
+
+def _sysctl_path(name: str) -> str:
+    return f"/proc/sys/{name.replace('.', '/')}"
+
+
+def _run(words: list[str]) -> str:
+    program = shutil.which(words[0])
+    if program is None:
+        raise FileNotFoundError(errno.ENOENT, f"{words[0]} is not installed")
+    done = subprocess.run(  # noqa: S603  # fixed words and numbers
+        [program, *words[1:]], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise OSError(errno.EINVAL, f"{' '.join(words[:3])}: {lines[-1]}")
+    return done.stdout
+
+
+class EngineEnd:
+    """An engine. ``settings``: its sysctls, for who has the engine at hand; without, there are none."""
+
+    def __init__(self, xfrm: Xfrm, identity: str, settings: dict[str, str] | None = None) -> None:
+        self.xfrm = xfrm
+        self.identity = identity
+        self.settings = {} if settings is None else settings
+
+    def read_sysctl(self, name: str) -> str:
+        """From ``settings``."""
+        if name not in self.settings:
+            raise FileNotFoundError(errno.ENOENT, "this end has no such setting")
+        return self.settings[name]
+
+    def write_sysctl(self, name: str, value: str) -> None:
+        """To ``settings``."""
+        self.read_sysctl(name)
+        self.settings[name] = value
+
+    def settled(self, rule: dual.Rule) -> dual.Rule:
+        """As it is."""
+        return rule
+
+    def dual_accept(self, rule: dual.Rule, *, on: bool) -> None:
+        """An engine has no tc: nothing to add, nothing to remove."""
+        if on:
+            raise OSError(errno.EOPNOTSUPP, f"no tc here to take packets for {rule.old}")
+
+    def counters(self) -> dict[str, int]:
+        """None."""
+        return {}

@@ -1,0 +1,146 @@
+"""What a plan is made from: one look at a namespace, as values.
+
+The functions here read text of ``/proc`` that somebody else opened; they do no IO.
+
+* ``/proc/net/netlink`` tells who holds a NETLINK_XFRM socket and which multicast groups it has joined. A socket in ACQUIRE or EXPIRE
+  belongs to a key manager: an IKE daemon, which believes that the SAs are its own (net/netlink/af_netlink.c: netlink_native_seq_show).
+* ``/proc/net/fib_trie`` and ``/proc/net/if_inet6`` list the addresses of interfaces.
+* ``/proc/net/xfrm_stat`` counts every packet that XFRM dropped, by reason (net/xfrm/xfrm_proc.c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pyxfrm.abi.netlink import NETLINK_XFRM
+from pyxfrm.abi.xfrm import XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE
+from pyxfrm.model import Address, Family, Policy, Sa, SaId, ip
+
+__all__ = [
+    "Facts",
+    "Features",
+    "Owner",
+    "local_addresses",
+    "owners",
+    "parse_xfrm_stat",
+    "rates",
+    "xfrm_sockets",
+]
+
+_KEY_MANAGER = 1 << (XFRMNLGRP_ACQUIRE - 1) | 1 << (XFRMNLGRP_EXPIRE - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A key manager on this machine. ``name``: of its process, "" where that cannot be told."""
+
+    portid: int
+    groups: int
+    name: str = ""
+
+    @property
+    def hears_acquire(self) -> bool:
+        """It has joined the ACQUIRE group: packets without an SA make larval SAs."""
+        return bool(self.groups & 1 << (XFRMNLGRP_ACQUIRE - 1))
+
+    def __str__(self) -> str:
+        return f"{self.name or 'a process'} (netlink port {self.portid})"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What this kernel and this process can do; each was probed, none is guessed from a version.
+
+    ``migrate_state``  XFRM_MSG_MIGRATE_STATE
+    ``migrate``        XFRM_MSG_MIGRATE
+    ``keys``           an SA's keys can be read (no lockdown)
+    ``hold``           net.core.xfrm_larval_drop can be written
+    ``dual``           tc is at hand, to accept packets at both addresses
+    """
+
+    migrate_state: bool = True
+    migrate: bool = True
+    keys: bool = True
+    hold: bool = True
+    dual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One namespace as it was seen.
+
+    ``addresses``  of its interfaces; None: nobody looked
+    ``rates``      packets a second of an SA, where they were measured
+    ``delay``      seconds that a packet takes to the peer, one way
+    """
+
+    sas: tuple[Sa, ...]
+    policies: tuple[Policy, ...]
+    addresses: frozenset[Address] | None = None
+    owners: tuple[Owner, ...] = ()
+    features: Features = field(default=Features())
+    rates: Mapping[SaId, float] = field(default_factory=dict)
+    delay: float = 0.0
+
+
+def owners(
+    text: str, names: Mapping[int, str], *, own: frozenset[int] = frozenset()
+) -> tuple[Owner, ...]:
+    """Key managers in the text of ``/proc/net/netlink``.
+
+    ``names``  process names by the inode of their socket, where known
+    ``own``    netlink ports of the caller, which are left out
+    """
+    found = []
+    for portid, groups, inode in xfrm_sockets(text):
+        if groups & _KEY_MANAGER and portid not in own:
+            found.append(Owner(portid, groups, names.get(inode, "")))
+    return tuple(found)
+
+
+def xfrm_sockets(text: str) -> list[tuple[int, int, int]]:
+    """Port, groups (bit 0 is group 1) and inode of every NETLINK_XFRM socket in ``/proc/net/netlink``."""
+    rows = [line.split() for line in text.splitlines()[1:]]
+    return [
+        (int(row[2]), int(row[3], 16), int(row[9]))
+        for row in rows
+        if len(row) >= 10 and row[1].isdigit() and int(row[1]) == NETLINK_XFRM
+    ]
+
+
+def local_addresses(fib_trie: str, if_inet6: str) -> frozenset[Address]:
+    """Addresses of interfaces, from ``/proc/net/fib_trie`` and ``/proc/net/if_inet6``."""
+    found = set()
+    last = ""
+    for line in fib_trie.splitlines():
+        words = line.split()
+        if words[:1] == ["|--"]:
+            last = words[1]
+        elif words == ["/32", "host", "LOCAL"]:
+            found.add(ip(last))
+    for line in if_inet6.splitlines():
+        digits = line.split(" ", 1)[0]
+        if len(digits) == 32:
+            found.add(Address(Family.INET6, bytes.fromhex(digits)))
+    return frozenset(found)
+
+
+def parse_xfrm_stat(text: str) -> dict[str, int]:
+    """The counters of ``/proc/net/xfrm_stat`` by name, without their prefix ``Xfrm``."""
+    counters = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        if value.strip().isdigit():
+            counters[name.removeprefix("Xfrm")] = int(value)
+    return counters
+
+
+def rates(first: tuple[Sa, ...], second: tuple[Sa, ...], seconds: float) -> dict[SaId, float]:
+    """Packets a second of each SA that is in both dumps, which were ``seconds`` apart."""
+    before = {sa.id: sa.counters.packets for sa in first if sa.counters}
+    return {
+        sa.id: max(0, sa.counters.packets - before[sa.id]) / seconds
+        for sa in second
+        if sa.counters and sa.id in before and seconds > 0
+    }

@@ -1,0 +1,359 @@
+"""The journal: what a relocation is about to do, durable before it does it.
+
+One SQLite file in WAL mode with ``synchronous=FULL``: when :meth:`Journal.enter` returns, the line is on the disk. No keys are in it: plans hold footprints
+(:mod:`pyxfrm.relocation.record` writes nothing else).
+
+Three tables: ``relocation`` (one row each: namespaces, plans, state), ``step`` (its history), ``undo`` (settings that were changed and what they were, so that
+they are put back by whoever comes next).
+
+At most one relocation is open in a namespace; a unique index holds that. While a process works on one it also holds a lock on a file beside
+the journal, which the kernel lets go when the process ends, however it ends: so an open relocation whose lock is free was cut off, and one whose lock is taken is running.
+
+A namespace is named by its device and inode and the machine's boot: after a restart its SAs are gone, and a relocation that was
+open then is *abandoned*, for there is nothing to finish.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyxfrm.errors import TransportError, UsageError
+from pyxfrm.model import SaId
+from pyxfrm.relocation import record
+from pyxfrm.relocation.machine import TERMINAL, State
+from pyxfrm.relocation.moves import Plan
+
+__all__ = ["Entry", "Journal", "StepLine", "Undo", "default_path"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS relocation (
+    id INTEGER PRIMARY KEY,
+    boot TEXT NOT NULL,
+    began REAL NOT NULL,
+    ended REAL,
+    state TEXT NOT NULL,
+    abandoned INTEGER NOT NULL DEFAULT 0,
+    plans TEXT NOT NULL,
+    cuts TEXT NOT NULL DEFAULT '[]',
+    outcome TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE IF NOT EXISTS place (
+    relocation INTEGER NOT NULL REFERENCES relocation(id),
+    end INTEGER NOT NULL,
+    netns TEXT NOT NULL,
+    open INTEGER NOT NULL DEFAULT 1
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_open ON place (netns) WHERE open;
+CREATE TABLE IF NOT EXISTS step (
+    relocation INTEGER NOT NULL REFERENCES relocation(id),
+    at REAL NOT NULL,
+    state TEXT NOT NULL,
+    note TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS undo (
+    relocation INTEGER NOT NULL REFERENCES relocation(id),
+    end INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    was TEXT NOT NULL,
+    PRIMARY KEY (relocation, end, kind, name)
+);
+"""
+
+
+_VERSION = 1
+
+
+def default_path() -> Path:
+    """``/var/lib/pyxfrm/journal.db`` for root, else under ``$XDG_STATE_HOME``."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/pyxfrm/journal.db")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "pyxfrm" / "journal.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A setting that was changed: ``was`` is what it must become again."""
+
+    end: int
+    kind: str
+    name: str
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One line of a relocation's history; ``at``: seconds since the epoch."""
+
+    at: float
+    state: State
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One relocation in the journal.
+
+    ``running``    a living process works on it
+    ``abandoned``  the machine was restarted in its middle
+    """
+
+    id: int
+    netns: tuple[str, ...]
+    state: State
+    began: float
+    ended: float | None
+    plans: tuple[Plan, ...]
+    cuts: dict[tuple[int, SaId], int]
+    running: bool = False
+    abandoned: bool = False
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> bool:
+        """It was begun and not ended."""
+        return self.state not in TERMINAL and not self.abandoned
+
+
+class Journal:
+    """The journal in a file, made if it is not there.
+
+    ``boot``     name of this run of the machine
+    ``durable``  False: do not wait for the disk (rehearsals)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        boot: str | None = None,
+        durable: bool = True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = path
+        self.boot = _boot_id() if boot is None else boot
+        self.clock = clock
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._set_up(durable)
+            path.chmod(0o600)
+        except (OSError, sqlite3.Error) as why:
+            raise UsageError(f"journal {path}: {why}; name another file") from None
+
+    def _set_up(self, durable: bool) -> None:
+        db = self._db
+        db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        ((version,),) = db.execute("PRAGMA user_version").fetchall()
+        if version != _VERSION:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
+
+    @property
+    def sync(self) -> int:
+        """SQLite's ``synchronous``: 2 is FULL, each commit waits for the disk."""
+        ((level,),) = self._db.execute("PRAGMA synchronous").fetchall()
+        return int(level)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # -- locks -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self, netns: Sequence[str]) -> Iterator[None]:
+        """Be the only one that relocates in these namespaces. UsageError if somebody else does."""
+        held: list[int] = []
+        try:
+            for name in sorted(netns):
+                fd = self._lock(name)
+                if fd is None:
+                    raise UsageError(
+                        f"another relocation is running in namespace {name}; wait for it"
+                    )
+                held.append(fd)
+            yield
+        finally:
+            for fd in held:
+                os.close(fd)
+
+    def _lock(self, netns: str) -> int | None:
+        safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in netns)
+        path = self.path.with_name(f"{self.path.name}.{safe}.lock")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return fd
+
+    def _is_running(self, netns: Iterable[str]) -> bool:
+        for name in netns:
+            fd = self._lock(name)
+            if fd is None:
+                return True
+            os.close(fd)
+        return False
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def begin(self, netns: Sequence[str], plans: tuple[Plan, ...]) -> int:
+        """A new relocation, planned. UsageError if one is unfinished in any of the namespaces."""
+        for name in netns:
+            there = self.unfinished(name)
+            if there is not None:
+                raise UsageError(
+                    f"relocation {there.id} is unfinished in namespace {name}; "
+                    "resume it or abort it first"
+                )
+        with self._write() as db:
+            row = db.execute(
+                "INSERT INTO relocation (boot, began, state, plans) VALUES (?, ?, ?, ?)",
+                (self.boot, self.clock(), State.PLANNED.value, record.dumps(plans)),
+            )
+            number = row.lastrowid or 0
+            db.executemany(
+                "INSERT INTO place (relocation, end, netns) VALUES (?, ?, ?)",
+                [(number, end, name) for end, name in enumerate(netns)],
+            )
+        return number
+
+    def enter(
+        self,
+        number: int,
+        state: State,
+        note: str = "",
+        cuts: tuple[tuple[int, SaId, int], ...] = (),
+    ) -> None:
+        """What is done from now on is done under ``state``. It is on the disk when this returns."""
+        with self._write() as db:
+            now = self.clock()
+            db.execute(
+                "UPDATE relocation SET state = ?, cuts = ? WHERE id = ?",
+                (state.value, record.dumps(cuts), number),
+            )
+            db.execute("INSERT INTO step VALUES (?, ?, ?, ?)", (number, now, state.value, note))
+            if state in TERMINAL:
+                db.execute("UPDATE relocation SET ended = ? WHERE id = ?", (now, number))
+                db.execute("UPDATE place SET open = 0 WHERE relocation = ?", (number,))
+
+    def conclude(self, number: int, outcome: dict[str, Any]) -> None:
+        """How it ended, for the history: names and counters, no keys."""
+        with self._write() as db:
+            text = json.dumps(outcome, sort_keys=True)
+            db.execute("UPDATE relocation SET outcome = ? WHERE id = ?", (text, number))
+
+    def remember(self, number: int, undo: Undo) -> None:
+        """Before a setting is changed. The first value is kept if it is changed again."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO undo VALUES (?, ?, ?, ?, ?)",
+                (number, undo.end, undo.kind, undo.name, undo.was),
+            )
+
+    def forget(self, number: int, undo: Undo) -> None:
+        """After a setting was put back."""
+        with self._write() as db:
+            db.execute(
+                "DELETE FROM undo WHERE relocation = ? AND end = ? AND kind = ? AND name = ?",
+                (number, undo.end, undo.kind, undo.name),
+            )
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.IntegrityError:
+            raise UsageError("another relocation was begun in this namespace just now") from None
+        except sqlite3.Error as why:
+            raise TransportError(f"journal {self.path}: {why}") from None
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def undos(self, number: int) -> list[Undo]:
+        """Settings that are still to be put back."""
+        rows = self._db.execute(
+            "SELECT end, kind, name, was FROM undo WHERE relocation = ? ORDER BY rowid", (number,)
+        )
+        return [Undo(*row) for row in rows]
+
+    def unfinished(self, netns: str) -> Entry | None:
+        """The relocation that is open in a namespace. One from before a restart is closed here."""
+        row = self._db.execute(
+            "SELECT relocation FROM place WHERE netns = ? AND open", (netns,)
+        ).fetchone()
+        if row is None:
+            return None
+        entry = self.entry(row[0])
+        if entry.abandoned:
+            with self._write() as db:
+                db.execute("UPDATE place SET open = 0 WHERE relocation = ?", (entry.id,))
+                db.execute("DELETE FROM undo WHERE relocation = ?", (entry.id,))
+                db.execute("UPDATE relocation SET abandoned = 1 WHERE id = ?", (entry.id,))
+            return None
+        return entry
+
+    def entry(self, number: int) -> Entry:
+        """One relocation. UsageError if there is none of that number."""
+        row = self._db.execute(
+            "SELECT boot, state, began, ended, plans, cuts, abandoned, outcome "
+            "FROM relocation WHERE id = ?",
+            (number,),
+        ).fetchone()
+        if row is None:
+            raise UsageError(f"journal {self.path}: there is no relocation {number}")
+        boot, state, began, ended, plans, cuts, abandoned, outcome = row
+        places = self._db.execute(
+            "SELECT netns, open FROM place WHERE relocation = ? ORDER BY end", (number,)
+        ).fetchall()
+        netns = tuple(name for name, _ in places)
+        is_open = any(is_open for _, is_open in places)
+        return Entry(
+            number,
+            netns,
+            State(state),
+            began,
+            ended,
+            record.loads(plans),
+            {(end, sa): cut for end, sa, cut in record.loads(cuts)},
+            running=is_open and self._is_running(netns),
+            abandoned=bool(abandoned) or (is_open and boot != self.boot),
+            outcome=json.loads(outcome),
+        )
+
+    def history(self, count: int = 20) -> list[Entry]:
+        """The last relocations, newest first."""
+        rows = self._db.execute("SELECT id FROM relocation ORDER BY id DESC LIMIT ?", (count,))
+        return [self.entry(number) for (number,) in rows.fetchall()]
+
+    def steps(self, number: int) -> list[StepLine]:
+        """What one relocation went through."""
+        rows = self._db.execute(
+            "SELECT at, state, note FROM step WHERE relocation = ? ORDER BY rowid", (number,)
+        )
+        return [StepLine(at, State(state), note) for at, state, note in rows]
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

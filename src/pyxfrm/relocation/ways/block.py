@@ -1,0 +1,85 @@
+"""``migrate-state`` and ``migrate``: traffic stops, the SAs move, traffic goes on.
+
+All requests of one end go in one send, so that the kernel does them without coming back to user space in between, and each Child SA is blocked only while its own
+outbound SA moves: the blocked window is the time that the kernel takes for a block, a move and an allow. Nothing leaves in clear even where a request in the middle is refused: a policy is never absent, and templates that name an SA that is not there let nothing pass.
+"""
+
+from __future__ import annotations
+
+from pyxfrm.relocation.commands import Batch, KernelCommand, Script, Sight
+from pyxfrm.relocation.moves import Plan, Strategy
+from pyxfrm.relocation.passes import (
+    as_script,
+    finals,
+    guards,
+    halves,
+    leftovers,
+    migrations,
+    migrations_by_policy,
+    opens,
+)
+from pyxfrm.relocation.run import Run, Steps, Trouble, worse
+from pyxfrm.relocation.sight import Target
+
+__all__ = ["clean_up", "way"]
+
+
+def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
+    """One pass over every end, one end after the other."""
+    worst = Trouble.NONE
+    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
+        trouble = yield from _one_end(run, end, plan, sight, target)
+        worst = worse(worst, trouble)
+    return worst
+
+
+def _one_end(run: Run, end: int, plan: Plan, sight: Sight, target: Target) -> Steps[Trouble]:
+    phases: list[list[KernelCommand]] = []
+    busy = False
+    for number in plan.children:
+        child = plan.child(number)
+        moves = _moves(child, sight, target)
+        busy |= bool(moves)
+        phases += _phases(child, sight, target, moves)
+    script = as_script(end, phases, split=plan.options.split)
+    trouble = (yield from run.do(script)) if script.parts else Trouble.NONE
+    if trouble is Trouble.NONE:
+        trouble = yield from clean_up(run, end, plan, sight, target, blocked=busy)
+    return trouble
+
+
+def _moves(plan: Plan, sight: Sight, target: Target) -> list[KernelCommand]:
+    if plan.strategy is Strategy.MIGRATE:
+        return migrations_by_policy(plan, sight, target)
+    return migrations(plan, sight, target)
+
+
+def _phases(
+    child: Plan, sight: Sight, target: Target, moves: list[KernelCommand]
+) -> list[list[KernelCommand]]:
+    """One Child SA: its inbound half first, then the outbound one, so that it is blocked no longer than it must."""
+    if not moves:
+        return [finals(child, sight, target, again=False)]
+    if child.strategy is Strategy.MIGRATE:
+        # One message moves policy and SA, and finds templates by their addresses: nothing is opened before it.
+        return [guards(child, sight), moves, finals(child, sight, target, again=True)]
+    ins, outs = halves(child)
+    leaving = migrations(outs, sight, target)
+    return [
+        opens(ins, sight, target),
+        migrations(ins, sight, target),
+        finals(ins, sight, target, again=False),
+        guards(outs, sight) if leaving else [],
+        leaving,
+        finals(outs, sight, target, again=bool(leaving)),
+    ]
+
+
+def clean_up(
+    run: Run, end: int, plan: Plan, sight: Sight, target: Target, *, blocked: bool
+) -> Steps[Trouble]:
+    """Remove what is left over, once everything else is known to be in its place."""
+    commands: list[KernelCommand] = leftovers(plan, sight, target, overlaid=blocked)
+    if not commands:
+        return Trouble.NONE
+    return (yield from run.do(Script((Batch(tuple(commands), end),))))
