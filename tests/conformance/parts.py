@@ -13,7 +13,14 @@ __all__ = [
     "ANY",
     "ANY4",
     "ANY6",
+    "CBC",
+    "DEFLATE",
     "GCM",
+    "IN",
+    "NO_LIMITS",
+    "OUT",
+    "SHA1",
+    "SHA256",
     "add_sa",
     "alg",
     "encap",
@@ -55,7 +62,7 @@ def host(daddr: bytes, saddr: bytes, family: int = AF_INET) -> s.Selector:
 
 def alg(name: str, bits: int, icv: int | None = None, *, trunc: int | None = None) -> Any:
     """An algorithm with a key of that many bits: AEAD with ``icv``, AUTH_TRUNC with ``trunc``."""
-    key = bytes(range(1, (bits + 7) // 8 + 1))
+    key = bytes(number & 0xFF for number in range(1, (bits + 7) // 8 + 1))
     text = name.encode().ljust(64, b"\0")
     if icv is not None:
         return s.AlgoAead(text, bits, icv, key)
@@ -66,6 +73,10 @@ def alg(name: str, bits: int, icv: int | None = None, *, trunc: int | None = Non
 
 GCM = (m.XFRMA_ALG_AEAD, alg("rfc4106(gcm(aes))", 160, 128))
 CBC = (m.XFRMA_ALG_CRYPT, alg("cbc(aes)", 128))
+SHA1 = (m.XFRMA_ALG_AUTH, alg("hmac(sha1)", 160))
+DEFLATE = (m.XFRMA_ALG_COMP, alg("deflate", 0))
+IN = (m.XFRMA_SA_DIR, 1)
+OUT = (m.XFRMA_SA_DIR, 2)
 SHA256 = (m.XFRMA_ALG_AUTH_TRUNC, alg("hmac(sha256)", 256, trunc=128))
 
 

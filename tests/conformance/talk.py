@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
-from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR
+from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
 from pyxfrm.abi.profiles import Profile
 from pyxfrm.lab.script import Clock, Close, Link, Open, Outcome, Receive, Send, Sleep, Step, Sysctl
 from pyxfrm.wire import messages
@@ -67,17 +67,27 @@ class Talk:
         self.notes.append((step, outcome))
         return outcome
 
-    def open(self, name: str, port: int, groups: tuple[int, ...] = (), **options: Any) -> None:
-        """Open another socket; it is read after every send from now on."""
+    def open(
+        self,
+        name: str,
+        port: int,
+        groups: tuple[int, ...] = (),
+        *,
+        attended: bool = True,
+        **options: Any,
+    ) -> None:
+        """Open another socket; unless it is not ``attended``, it is read after every send from now on."""
         self.do(Open(name, port, groups, **options))
-        self.sockets.append(name)
+        if attended:
+            self.sockets.append(name)
 
     def close(self, name: str) -> None:
         """Close a socket."""
         self.do(Close(name))
-        self.sockets.remove(name)
+        if name in self.sockets:
+            self.sockets.remove(name)
 
-    def dummy(self, name: str = "dummy0", **options: Any) -> int:
+    def device(self, name: str = "dummy0", **options: Any) -> int:
         """Make a network device; its ifindex, counted from 2 in a fresh namespace."""
         self.do(Link(name, **options))
         return 1 + sum(isinstance(step, Link) for step, _ in self.notes)
@@ -93,19 +103,27 @@ class Talk:
         for name in self.sockets:
             self._read(name)
 
-    def _read(self, name: str, size: int = 32768) -> list[Message]:
-        received = self.do(Receive(name, size=size)).received
+    def _read(self, name: str, size: int = 32768, count: int = 0) -> list[Message]:
+        received = self.do(Receive(name, size=size, count=count)).received
         read = [one for r in received if not r.errno for one in messages.decode_all(r.data)]
         if name == "ev":
             self._heard += read
         return read
 
+    def post(self, data: bytes, socket: str = "a", **options: Any) -> None:
+        """Send bytes, and read nothing yet."""
+        self.do(Clock(self.now))
+        self.do(Send(socket, data, **options))
+
+    def read(self, socket: str = "a", *, size: int = 32768, count: int = 0) -> list[Message]:
+        """Read ``count`` datagrams (0: all) with a buffer of ``size`` bytes."""
+        return self._read(socket, size, count)
+
     def raw(
         self, data: bytes, socket: str = "a", *, size: int = 32768, **options: Any
     ) -> list[Message]:
         """Send bytes; everything this socket reads."""
-        self.do(Clock(self.now))
-        self.do(Send(socket, data, **options))
+        self.post(data, socket, **options)
         read = {name: self._read(name, size if name == socket else 32768) for name in self.sockets}
         return read[socket]
 
@@ -192,6 +210,14 @@ class Talk:
         """Note an expectation that did not come true (on the kernel that it was written for)."""
         if not true and self.reference:
             self.failed.append(what)
+
+    def dump_sas(self, attrs: Attrs = (), **options: Any) -> list[Message]:
+        """GETSA with the dump flags: the SAs, without the DONE at the end."""
+        data = self.encode(m.XFRM_MSG_GETSA, None, attrs, NLM_F_DUMP)
+        read = self.raw(data, **options)
+        done = bool(read) and read[-1].header.nlmsg_type == NLMSG_DONE
+        self.check(done, "a dump without an end")
+        return [one for one in read if one.header.nlmsg_type == m.XFRM_MSG_NEWSA]
 
     def get_sa(self, who: s.UserSaId, attrs: Attrs = ()) -> Message | None:
         """GETSA; None if there is none."""

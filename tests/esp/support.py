@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
-from typing import TypeVar
-
-from hypothesis import strategies as st
+from typing import Any, TypeVar
 
 from pyxfrm.abi import xfrm as abi
 from pyxfrm.esp import Algorithm, Association, Counter, Drop, Encap, Mode, Proto
@@ -81,8 +79,12 @@ def esp_sa(
     return replace(sa, **{**ALGORITHMS[algorithm], **more})  # type: ignore[arg-type]
 
 
-def ah_sa(auth: str = "hmac(sha256)", bits: int = 128, **more: object) -> Association:
-    return replace(esp_sa(), proto=Proto.AH, aead=None, auth=Algorithm(auth, key(32), bits), **more)  # type: ignore[arg-type]
+def ah_sa(
+    auth: str = "hmac(sha256)", bits: int = 128, *, size: int = 32, **more: object
+) -> Association:
+    """An AH SA; ``more`` are fields of Association."""
+    sa = replace(esp_sa(), proto=Proto.AH, aead=None, auth=Algorithm(auth, key(size), bits))
+    return replace(sa, **more)  # type: ignore[arg-type]
 
 
 # (mode, outer family, inner family)
@@ -161,4 +163,19 @@ def outcome(call: Callable[..., T], *arguments: object) -> T | Counter:
 
 ESN = abi.XFRM_STATE_ESN
 
-payloads = st.binary(min_size=1, max_size=200)
+
+def case_sa(case: dict[str, Any]) -> Association:
+    """The SA that a JSON object asks for; what it does not name is plain ESP with AES-GCM."""
+    mode, outer, inner = Mode(case.get("mode", Mode.TUNNEL)), case.get("outer", 4), case["inner"]
+    more: dict[str, Any] = {
+        name: case[name] for name in ("flags", "extra_flags", "tfcpad") if name in case
+    }
+    if case.get("encap"):
+        more["encap"] = Encap(4500, 4501)
+    proto = case.get("proto", Proto.ESP)
+    if proto == Proto.AH:
+        auth, bits, size = case["auth"]
+        more |= {"proto": Proto.AH, "aead": None, "auth": Algorithm(auth, key(size), bits)}
+    elif proto == Proto.COMP:
+        more |= {"proto": Proto.COMP, "aead": None, "comp": Algorithm("deflate")}
+    return esp_sa(case.get("algorithm", "gcm128"), mode, outer, inner, **more)

@@ -38,10 +38,10 @@ from tests.esp.support import (
     ipv6,
     key,
     outcome,
-    payloads,
 )
 from tests.esp.test_ip import DEST, HOME, HOP, ROUTE, chain, extension
 
+payloads = st.binary(min_size=1, max_size=200)
 MACS = [
     ("hmac(md5)", 96),
     ("hmac(sha1)", 96),

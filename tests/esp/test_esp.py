@@ -41,10 +41,10 @@ from tests.esp.support import (
     ipv4,
     ipv6,
     outcome,
-    payloads,
     shapes_of,
 )
 
+payloads = st.binary(min_size=1, max_size=200)
 COMBINATIONS = list(product(sorted(ALGORITHMS), SHAPES, ENCAPS, [0, ESN]))
 
 

@@ -88,7 +88,7 @@ def outer_v4(packet: bytes, flags: int = 0) -> bytes:
         (ipv4(b"", frag=0x4000), 0, True),
         (ipv4(b"", frag=0), 0, False),
         (ipv4(b"", frag=0x4000), NOPMTU, False),
-        (ipv6(bytes(1240)), 0, False),
+        (ipv6(bytes(1240)), 0, True),
         (ipv6(bytes(1241)), 0, True),
         (ipv6(bytes(1241)), NOPMTU, False),
     ],

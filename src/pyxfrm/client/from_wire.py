@@ -13,6 +13,7 @@ from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
 from pyxfrm.model import (
     NO_KEY,
+    NO_LIMITS,
     Action,
     Address,
     AddressMove,
@@ -151,13 +152,12 @@ def selector(sel: s.Selector) -> Selector:
 
 
 _NO_LIMITS = s.LifetimeCfg(*(c.XFRM_INF,) * 4, *(0,) * 4)
-_UNLIMITED = Limits()
 
 
 def limits(value: s.LifetimeCfg) -> Limits:
     """Limits."""
     if value == _NO_LIMITS:
-        return _UNLIMITED
+        return NO_LIMITS
     counts = [None if n == c.XFRM_INF else n for n in value[:4]]
     return as_seen(Limits, *counts, *[n or None for n in value[4:]])
 

@@ -16,6 +16,7 @@ from pyxfrm.abi import xfrm as c
 from pyxfrm.model import (
     HOST_TO_HOST,
     INHERIT,
+    NO_LIMITS,
     REMOVE,
     Algorithm,
     AlgorithmKind,
@@ -119,12 +120,11 @@ def selector(sel: Selector) -> s.Selector:
 
 
 _NO_LIMITS = s.LifetimeCfg(*(c.XFRM_INF,) * 4, *(0,) * 4)
-_UNLIMITED = Limits()
 
 
 def limits(value: Limits) -> s.LifetimeCfg:
     """Limits: none is XFRM_INF for bytes and packets, 0 for seconds."""
-    if value == _UNLIMITED:
+    if value is NO_LIMITS:
         return _NO_LIMITS
     counts = (value.soft_bytes, value.hard_bytes, value.soft_packets, value.hard_packets)
     times = (value.soft_add, value.hard_add, value.soft_use, value.hard_use)

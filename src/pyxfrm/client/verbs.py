@@ -223,12 +223,12 @@ def _aevent_id(name: SaId, flags: int, attrs: Any = ()) -> bytes:
 
 def add_policy(policy: Policy) -> Request[Done]:
     """NEWPOLICY. EEXIST if there is one with that name and mark."""
-    return Request(m.XFRM_MSG_NEWPOLICY, to_wire.policy(policy), _NEW, subject=policy.id)
+    return Request(m.XFRM_MSG_NEWPOLICY, to_wire.policy(policy), _NEW, subject=policy)
 
 
 def update_policy(policy: Policy) -> Request[Done]:
     """UPDPOLICY: takes the place of the one with that name, in one step; or is added."""
-    return Request(m.XFRM_MSG_UPDPOLICY, to_wire.policy(policy), NLM_F_REPLACE, subject=policy.id)
+    return Request(m.XFRM_MSG_UPDPOLICY, to_wire.policy(policy), NLM_F_REPLACE, subject=policy)
 
 
 def get_policy(name: PolicyId) -> Request[PolicyRecord]:
@@ -262,7 +262,7 @@ def expire_policy(policy: Policy, *, hard: bool) -> Request[Done]:
     return Request(
         m.XFRM_MSG_POLEXPIRE,
         to_wire.payload(body, to_wire.policy_attrs(policy)),
-        subject=policy.id,
+        subject=policy,
     )
 
 

@@ -20,7 +20,7 @@ class Device:
     ``crypto``   offers crypto offload (NETIF_F_HW_ESP)
     ``packet``   offers packet offload too
     ``esn``      can offload SAs with ESN
-    ``refuses``  its driver refuses every SA (to try the error path)
+    ``refuses``  errno with which its driver refuses every SA and policy, 0: it takes them
     ``up``       administratively up
     ``states``   the SAs it carries
     """
@@ -30,7 +30,7 @@ class Device:
     crypto: bool = False
     packet: bool = False
     esn: bool = True
-    refuses: bool = False
+    refuses: int = 0
     up: bool = True
     states: list[Sa] = field(default_factory=list)
 

@@ -57,7 +57,7 @@ def add_offload(engine: Engine, sa: Sa, raw: bytes, *, cloned: bool = False) -> 
     if not typed:
         raise Refusal(EINVAL, _NO_TYPE)
     if device.refuses or not (device.packet if packet else device.crypto):
-        raise Refusal(EINVAL, "Device failed to offload this state")
+        raise Refusal(device.refuses or EINVAL, "Device failed to offload this state")
     sa.offload = (ifindex, flags & ~XFRM_OFFLOAD_IPV6)
     device.states.append(sa)
 

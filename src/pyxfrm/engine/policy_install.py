@@ -57,7 +57,7 @@ def add_policy_offload(engine: Engine, policy: Policy, raw: bytes) -> None:
     if not device.packet:
         raise Refusal(EINVAL, "Policy offload is not supported")
     if device.refuses:
-        raise Refusal(EINVAL, "Device failed to offload this policy")
+        raise Refusal(device.refuses, "Device failed to offload this policy")
     policy.offload = (ifindex, flags)
 
 

@@ -12,6 +12,10 @@ IPv6   traffic class, flow label, hop limit; in hop-by-hop and destination optio
        "may change" bit. A routing header stands as it will arrive: all segments used up; a home
        address option is swapped with the source
 
+In BEET mode with IPv4 inside Linux itself sends packets that nobody can read: it makes room for a
+pseudo header which AH never reserved, over the first 8 bytes of the payload (ah_init_state against
+xfrm4_beet_encap_add; seen on 7.2.7). Here that works, and Linux reads what is sent.
+
 The AH header is a multiple of 8 bytes; of 4 for IPv4 with the flag ALIGN4. Padding behind the ICV
 is zeros here, whatever it is when it comes in.
 """

@@ -13,7 +13,8 @@ IPv4 options of the inner header travel behind a pseudo header (protocol 94):
 
     next header | options / 8 | padding | reserved | padding as NOPs | options | payload
 
-with 4 bytes of padding, or none where the options themselves are 4 bytes off a multiple of 8.
+with 4 bytes of padding, or none where the options themselves are 4 bytes off a multiple of 8. The
+reserved byte is 0 here; Linux sends whatever was there.
 IPv6 extension headers are payload. IPv4 fragments cannot be carried.
 """
 

@@ -6,12 +6,15 @@ xfrm6_tunnel_encap_add; RFC 6040 §4.1, "normal mode"):
 ========================  =====================================================================
 DSCP                      copied; 0 with DONT_ENCAP_DSCP
 ECN                       copied, but CE becomes ECT(0); 0 with NOECN
-DF (IPv4 outside)         copied from IPv4; from IPv6 set, unless the packet has at most 1280
-                          bytes; never set with NOPMTUDISC
-identification            0 where DF is set, else the next one given
+DF (IPv4 outside)         copied from IPv4; from IPv6 set; never set with NOPMTUDISC
+identification            0 where DF is set, else the next one given (Linux gives one with DF too
+                          where a local socket asks for no path MTU discovery)
 flow label (IPv6)         copied from IPv6, else 0
 TTL, hop limit            the SA's own
 ========================  =====================================================================
+
+Linux means to leave DF out for IPv6 packets of up to 1280 bytes, which must never meet "too big",
+but looks at a protocol field that says IPv4 by then (seen on 7.2.7); so small ones have DF as well.
 
 And back (net/xfrm/xfrm_input.c: xfrm4_remove_tunnel_encap): a congestion mark on the outer header
 goes into an ECN-capable inner one, unless NOECN; with DECAP_DSCP the outer DSCP replaces the inner.
@@ -33,7 +36,6 @@ __all__ = ["Tunnel", "mark_inner", "outer_class"]
 
 _IPV4 = Struct(">BBHHBBBBH4s4s")
 _IPV6 = Struct(">IHBB16s16s")
-_MIN_MTU_V6 = 1280
 _CE = 3
 _ECT0 = 2
 
@@ -41,24 +43,21 @@ _ECT0 = 2
 class Tunnel:
     """Tunnel mode of one SA; the framing of :mod:`pyxfrm.esp.framing`."""
 
-    __slots__ = ("_classes", "_no_df", "_sa")
+    __slots__ = ("_no_df", "_sa")
 
     def __init__(self, sa: Association) -> None:
         self._sa = sa
-        self._classes = bytes(outer_class(sa, inner) for inner in range(256))
         self._no_df = bool(sa.flags & abi.XFRM_STATE_NOPMTUDISC)
 
     def wrap(self, packet: bytes, idents: Idents) -> Parts:  # noqa: D102
         if not ip.header_length(packet):
             raise Drop(Counter.OUT_STATE_MODE_ERROR, "not an IP packet")
         sa = self._sa
-        outer = self._classes[ip.traffic_class(packet)]
+        outer = outer_class(sa, ip.traffic_class(packet))
         inner_v4 = packet[0] >> 4 == 4
         proto = Proto.IPIP if inner_v4 else Proto.IPV6
         if sa.family == 4:
-            may_fragment = self._no_df or (
-                not packet[6] & ip.DF if inner_v4 else len(packet) <= _MIN_MTU_V6
-            )
+            may_fragment = self._no_df or (inner_v4 and not packet[6] & ip.DF)
             ident, df = (idents(), 0) if may_fragment else (0, ip.DF)
             header = _IPV4.pack(0x45, outer, 0, ident, df, 0, sa.ttl, 0, 0, sa.saddr, sa.daddr)
             return Parts(header, 9, proto, packet)

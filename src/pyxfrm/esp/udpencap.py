@@ -7,6 +7,10 @@
 Over IPv4 the UDP checksum is 0. Over IPv6 Linux computes it (net/ipv6/esp6.c:
 esp_output_encap_csum), which costs a pass over every packet.
 
+Linux's receiver drops, uncounted, what is shorter than 48 bytes (UDP header included) over IPv6 and
+28 over IPv4: it compares the wrong length with the IP header's (__xfrm6_udp_encap_rcv, seen on
+7.2.7). Over IPv6 that is the shortest ESP packets of transport and BEET mode with a short ICV.
+
 In transport mode a NAT has changed addresses that the inner TCP or UDP checksum covers; it was
 right for the sender. Linux takes such packets as checked (net/ipv4/esp4.c: esp_input_done2);
 whoever hands packets on from here does the same.

@@ -10,6 +10,7 @@ routes and addresses are taken without a word.
 from __future__ import annotations
 
 import errno
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
@@ -19,7 +20,7 @@ from pyxfrm.lab import script as steps
 from pyxfrm.lab.script import Outcome, Received, Script, Transcript
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyxfrm.engine.chance import Chance
 
@@ -95,18 +96,24 @@ class Imitator:
         port = self._ports[step.socket]
         if step.wait and not port.inbox:
             self._pass(step.wait)
-        received = []
+        return Outcome(received=tuple(islice(self._arrivals(step), step.count or None)))
+
+    def _arrivals(self, step: steps.Receive) -> Iterator[Received]:
+        """Every datagram until the socket is empty; a lost one shows as its errno."""
+        port = self._ports[step.socket]
         if port.take_overrun() and step.socket not in self._quiet:
-            received.append(Received(b"", errno=errno.ENOBUFS))
+            yield Received(b"", errno=errno.ENOBUFS)
         while (taken := self.engine.receive_from(port, step.size)) is not None:
             group, data = taken
-            received.append(Received(data[: step.size], groups=1 << group - 1 if group else 0))
-        return Outcome(received=tuple(received))
+            yield Received(data[: step.size], groups=1 << group - 1 if group else 0)
 
     def _link(self, step: steps.Link) -> None:
+        # A bond offers to offload, and has nobody to do it: its driver says ENODEV.
+        refuses = errno.ENODEV if step.kind == "bond" else 0
         for name in (step.name, step.peer):
             if name and name not in (device.name for device in self.engine.devices):
-                self.engine.devices.add(Device(len(self.engine.devices) + 1, name))
+                number = len(self.engine.devices) + 1
+                self.engine.devices.add(Device(number, name, crypto=bool(refuses), refuses=refuses))
 
     def _sysctl(self, step: steps.Sysctl) -> Outcome | None:
         name = _SYSCTLS.get(step.name.replace("/", "."))

@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ class Executor:
         sock = self._sockets[step.socket]
         if step.wait:
             select.select([sock], [], [], step.wait)
-        return Outcome(received=tuple(_arrivals(sock, step.size)))
+        return Outcome(received=tuple(islice(_arrivals(sock, step.size), step.count or None)))
 
     def _link(self, step: steps.Link) -> None:
         if step.name not in (name for _, name in socket.if_nameindex()):

@@ -103,19 +103,21 @@ class Receive:
 
     The kernel answers within send(2) and continues a dump within recv(2), so what is there when
     recv says EAGAIN is all. Only what timers cause comes later: ``wait`` is how many seconds to
-    wait for a first datagram. ``size`` is that of the buffer; the kernel fits dumps to it.
+    wait for a first datagram. ``size`` is that of the buffer; the kernel fits dumps to it. ``count``
+    is how many datagrams to take at most, 0 all: so a dump can be left half read.
     """
 
     socket: str
     wait: float = 0.0
     size: int = 32768
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Make a network device (unless it is ``lo`` or there) and bring it up.
 
-    ``kind`` is dummy or veth (``peer`` is then the name of its other end, in the same namespace);
+    ``kind`` is dummy, bond or veth (``peer`` is then the name of its other end, in the same namespace);
     ``addresses`` are given with their prefix length; IPv6 ones are usable at once (no DAD).
     """
 

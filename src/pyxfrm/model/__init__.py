@@ -29,6 +29,7 @@ from pyxfrm.model.kinds import (
 from pyxfrm.model.migration import AddressMove, KmAddress, Migration, PolicyMigration
 from pyxfrm.model.policy import Policy, PolicyId, Template
 from pyxfrm.model.sa import (
+    NO_LIMITS,
     Counters,
     Encap,
     Iptfs,
@@ -68,6 +69,7 @@ __all__ = [
     "Migration",
     "Mode",
     "NO_KEY",
+    "NO_LIMITS",
     "Network",
     "Offload",
     "OffloadFlag",

@@ -20,7 +20,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
 from pyxfrm.errors import UsageError
-from pyxfrm.model.checks import uint
+from pyxfrm.model.checks import fits, uint
 from pyxfrm.model.kinds import Family
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class Network:
     prefix: int
 
     def __post_init__(self) -> None:
-        uint(f"prefix length of {self.address}", self.prefix, self.address.bits)
+        if not fits(self.prefix, self.address.bits):
+            uint(f"prefix length of {self.address}", self.prefix, self.address.bits)
 
     @classmethod
     def host(cls, address: Address) -> Network:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pyxfrm.errors import UsageError
 
-__all__ = ["U16", "U32", "U64", "U8", "as_seen", "uint"]
+__all__ = ["U16", "U32", "U64", "U8", "as_seen", "fits", "uint"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,13 @@ def as_seen(cls: type[T], *values: object) -> T:
     for name, value in zip(cls.__slots__, values, strict=True):  # type: ignore[attr-defined]
         _set(made, name, value)
     return made
+
+
+def fits(value: object, limit: int) -> bool:
+    """Whether it is a number in 0..``limit``: to be asked before a text is made for :func:`uint`."""
+    if type(value) is int or (isinstance(value, int) and type(value) is not bool):
+        return 0 <= value <= limit
+    return False
 
 
 def uint(what: str, value: int, limit: int) -> None:

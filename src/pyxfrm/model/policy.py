@@ -14,12 +14,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyxfrm.abi.xfrm import XFRM_MAX_DEPTH
 from pyxfrm.errors import UsageError
 from pyxfrm.model.address import Address, ip, network
-from pyxfrm.model.checks import U8, U32, uint
+from pyxfrm.model.checks import U8, U32, fits, uint
 from pyxfrm.model.kinds import (
     Action,
     Direction,
@@ -30,13 +30,33 @@ from pyxfrm.model.kinds import (
     Proto,
     Share,
 )
-from pyxfrm.model.sa import Limits, Offload, SecurityContext
+from pyxfrm.model.sa import NO_LIMITS, Limits, Offload, SecurityContext
 from pyxfrm.model.selector import Mark, Selector
 
 __all__ = ["Policy", "PolicyId", "Template", "ip", "network"]
 
 
 _NO_FLAG = PolicyFlag(0)
+_NUMBERS = (
+    ("priority", U32),
+    ("index", U32),
+    ("if_id", U32),
+    ("dir", U8),
+    ("action", U8),
+    ("type", U8),
+    ("flags", U8),
+    ("share", U8),
+)
+_TEMPLATE_NUMBERS = (
+    ("reqid", U32),
+    ("spi", U32),
+    ("aalgos", U32),
+    ("ealgos", U32),
+    ("calgos", U32),
+    ("proto", U8),
+    ("mode", U8),
+    ("share", U8),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +82,9 @@ class Template:
     def __post_init__(self) -> None:
         if self.saddr.family != self.daddr.family:
             raise UsageError(f"template {self.saddr} -> {self.daddr}: two families")
-        for name in ("reqid", "spi", "aalgos", "ealgos", "calgos"):
-            uint(f"template's {name}", getattr(self, name), U32)
-        for name in ("proto", "mode", "share"):
-            uint(f"template's {name}", getattr(self, name), U8)
+        for name, limit in _TEMPLATE_NUMBERS:
+            if not fits(getattr(self, name), limit):
+                uint(f"template's {name}", getattr(self, name), limit)
 
     @property
     def family(self) -> Family:
@@ -130,17 +149,16 @@ class Policy:
     type: PolicyType = PolicyType.MAIN
     flags: PolicyFlag = _NO_FLAG
     share: Share = Share.ANY
-    limits: Limits = field(default=Limits())
+    limits: Limits = NO_LIMITS
     context: SecurityContext | None = None
     offload: Offload | None = None
 
     def __post_init__(self) -> None:
         if self.sel.family not in (Family.INET, Family.INET6):
             raise UsageError(f"policy dir {self.dir} {self.sel}: its selector must have a family")
-        for name in ("priority", "index", "if_id"):
-            uint(f"policy's {name}", getattr(self, name), U32)
-        for name in ("dir", "action", "type", "flags", "share"):
-            uint(f"policy's {name}", getattr(self, name), U8)
+        for name, limit in _NUMBERS:
+            if not fits(getattr(self, name), limit):
+                uint(f"policy's {name}", getattr(self, name), limit)
         if len(self.templates) > XFRM_MAX_DEPTH:
             raise UsageError(f"policy: {len(self.templates)} templates, {XFRM_MAX_DEPTH} at most")
 
@@ -148,3 +166,6 @@ class Policy:
     def id(self) -> PolicyId:
         """Its name, by selector."""
         return PolicyId(self.dir, self.sel, 0, self.mark, self.if_id, self.type, self.context)
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -17,12 +17,12 @@ when one is installed. What a kernel counts meanwhile (:class:`Counters`, :class
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pyxfrm.errors import UsageError
 from pyxfrm.model.address import Address, ip
 from pyxfrm.model.algorithm import Algorithm, AlgorithmKind
-from pyxfrm.model.checks import U8, U16, U32, U64, uint
+from pyxfrm.model.checks import U8, U16, U32, U64, fits, uint
 from pyxfrm.model.kinds import (
     EncapKind,
     ExtraFlag,
@@ -41,6 +41,7 @@ __all__ = [
     "Encap",
     "Iptfs",
     "Limits",
+    "NO_LIMITS",
     "Offload",
     "Refusals",
     "Sa",
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 
+_ANY_FAMILY = Selector.any(Family.UNSPEC)
 _NO_FLAG = StateFlag(0)
 _NO_EXTRA_FLAG = ExtraFlag(0)
 _NO_OFFLOAD_FLAG = OffloadFlag(0)
@@ -140,6 +142,9 @@ class Limits:
                 raise UsageError(f"limit {name}: leave it out for no limit")
 
 
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What went through. ``added``, ``used``: seconds since the epoch, 0 for not yet."""
@@ -209,16 +214,20 @@ class Iptfs:
             uint("iptfs reorder_window", self.reorder_window, U16)
 
 
-_NUMBERS = {
-    "reqid": U32,
-    "if_id": U32,
-    "mapping_threshold": U32,
-    "nat_keepalive": U32,
-    "tfc_pad": U32,
-    "acquire_seq": U32,
-    "flags": U8,
-    "extra_flags": U32,
-}
+_NUMBERS = (
+    ("reqid", U32),
+    ("if_id", U32),
+    ("mapping_threshold", U32),
+    ("nat_keepalive", U32),
+    ("tfc_pad", U32),
+    ("acquire_seq", U32),
+    ("flags", U8),
+    ("extra_flags", U32),
+    ("cpu", U32),
+    ("replay_notify", U32),
+    ("notify_timer", U32),
+)
+_OPTIONAL = ("cpu", "replay_notify", "notify_timer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +255,8 @@ class Sa:
     algorithms: tuple[Algorithm, ...]
     replay: ReplayState
     reqid: int = 0
-    sel: Selector = field(default=Selector.any(Family.UNSPEC))
-    limits: Limits = field(default=Limits())
+    sel: Selector = _ANY_FAMILY
+    limits: Limits = NO_LIMITS
     flags: StateFlag = _NO_FLAG
     extra_flags: ExtraFlag = _NO_EXTRA_FLAG
     dir: SaDir | None = None
@@ -270,19 +279,18 @@ class Sa:
     def __post_init__(self) -> None:
         if self.saddr.family != self.id.family:
             raise UsageError(f"SA {self.id}: its source {self.saddr} is of another family")
-        for name, limit in _NUMBERS.items():
-            uint(f"SA {self.id}: {name}", getattr(self, name), limit)
-        for name in ("cpu", "replay_notify", "notify_timer"):
+        for name, limit in _NUMBERS:
             value = getattr(self, name)
-            if value is not None:
-                uint(f"SA {self.id}: {name}", value, U32)
+            if not fits(value, limit) and (value is not None or name not in _OPTIONAL):
+                uint(f"SA {self.id}: {name}", value, limit)
         if self.flags & 128:
             raise UsageError(f"SA {self.id}: ESN is said by replay, not by flags")
-        kinds = [a.kind for a in self.algorithms]
-        if len(set(kinds)) != len(kinds):
-            raise UsageError(f"SA {self.id}: two algorithms for one purpose")
-        if AlgorithmKind.AEAD in kinds and len(kinds) > 1:
-            raise UsageError(f"SA {self.id}: an AEAD stands alone")
+        if len(self.algorithms) > 1:
+            kinds = [a.kind for a in self.algorithms]
+            if len(set(kinds)) != len(kinds):
+                raise UsageError(f"SA {self.id}: two algorithms for one purpose")
+            if AlgorithmKind.AEAD in kinds:
+                raise UsageError(f"SA {self.id}: an AEAD stands alone")
         if self.care_of is not None and self.care_of.family != self.id.family:
             raise UsageError(f"SA {self.id}: its care-of address is of another family")
 
