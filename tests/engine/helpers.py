@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from errno import ENODEV
 from typing import Any
 
 from pyxfrm.abi import messages as m
@@ -11,6 +12,7 @@ from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6, XFRM_INF
 from pyxfrm.engine import Engine, Port
+from pyxfrm.engine.devices import Device
 from pyxfrm.wire import messages
 from pyxfrm.wire.attrs import Attr
 from pyxfrm.wire.messages import Message
@@ -135,3 +137,33 @@ def get_sa(talk: Talk, who: s.UserSaId | None = None, attrs: Attrs = ()) -> Mess
     read = talk.send(m.XFRM_MSG_GETSA, who or sa_id(), attrs, flags=0)
     assert read[0].header.nlmsg_type == m.XFRM_MSG_NEWSA, read[0].body
     return read[0]
+
+
+def policy(direction: int = 1, sel: s.Selector = ANY4, **more: Any) -> s.UserPolicyInfo:
+    """A policy; dir 0 in, 1 out, 2 fwd."""
+    return s.UserPolicyInfo(sel, NO_LIMITS, NO_COUNTERS, 0, 0, direction, 0, 0, 0)._replace(**more)
+
+
+def net(last: int) -> s.Selector:
+    """192.0.<last>.0/24 from anywhere."""
+    return ANY4._replace(daddr=v4(0, last), prefixlen_d=24)
+
+
+def template(**more: Any) -> s.UserTmpl:
+    """An ESP tunnel template."""
+    made = s.UserTmpl(s.Id(v4(1), 0, 50), 2, v4(2), 0, 1, 0, 0, 1, 1, 1)
+    return made._replace(**more)
+
+
+def offload(ifindex: int, flags: int = 4) -> tuple[int, Any]:
+    """XFRMA_OFFLOAD_DEV; 4 asks for packet offload."""
+    return m.XFRMA_OFFLOAD_DEV, s.UserOffload(ifindex, flags)
+
+
+def with_devices(profile: Profile = LINUX_7_2) -> Talk:
+    """2: crypto only, 3: packets too, 4: packets, but its driver refuses."""
+    talk = Talk(profile)
+    talk.engine.devices.add(Device(2, "crypto", crypto=True))
+    talk.engine.devices.add(Device(3, "packet", crypto=True, packet=True))
+    talk.engine.devices.add(Device(4, "moody", crypto=True, packet=True, refuses=ENODEV))
+    return talk

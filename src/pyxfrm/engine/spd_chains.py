@@ -151,6 +151,8 @@ class Tree:
         begin = bisect_left(self._firsts, first)
         end = bisect_left(self._firsts, first + (1 << shift))
         inside = self._nodes[begin:end]
+        # The first keeps its list as it is, the others' policies are sorted in. Which one is first depends, in the kernel, on the shape of
+        # a balanced tree; here it is the lowest. That shows only if the other's list had a replaced policy in an old place.
         node = inside[0] if inside else Node()
         node.first, node.length, node.tree = first, length, self
         self._firsts[begin:end] = [first]
