@@ -6,11 +6,16 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from pyxfrm.lab import Lab, LabError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# No deadlines: on a machine with other work they measure that work.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 def _booted(version: str) -> Iterator[Lab]:

@@ -301,7 +301,7 @@ def both_ways(case: dict[str, Any]) -> list[str]:
     size = 0
     try:
         opener, sealer = make_opener(lane.out), make_sealer(lane.back)
-        for size in case.get("sizes", (1, 2, 3, 4, 40, 501)):
+        for size in case.get("sizes", (1, 2, 43, 500)):
             payload = bytes(number * 7 & 0xFF if number % 3 else 0 for number in range(size))
             if not case.get("one_way"):
                 packet = lane.sealed(payload)
@@ -534,3 +534,13 @@ def replay(case: dict[str, Any]) -> list[str]:
     finally:
         lane.close()
     return complaints
+
+
+def capture(case: dict[str, Any]) -> dict[str, str]:
+    """One packet that the kernel has sealed, and what our opener finds in it."""
+    lane = _lane(case)
+    try:
+        packet = lane.sealed(b"what the kernel says")
+        return {"sealed": packet.hex(), "opened": make_opener(lane.out).open(packet).hex()}
+    finally:
+        lane.close()

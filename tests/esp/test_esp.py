@@ -392,7 +392,7 @@ class TestRestore:
         assert window.top == 100
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(ALGORITHMS)),
     st.lists(st.sampled_from(["seal", "batch", "move", "restore", "back"]), max_size=30),

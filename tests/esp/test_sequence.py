@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -138,6 +138,7 @@ class NoIvTwice(RuleBasedStateMachine):
 
 
 TestNoIvTwice = NoIvTwice.TestCase
+TestNoIvTwice.settings = settings(max_examples=30, stateful_step_count=25)
 
 
 @given(st.integers(0, 2**32), st.integers(0, 2**40))

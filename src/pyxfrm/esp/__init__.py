@@ -18,6 +18,7 @@ auth, transforms   MACs and ciphers by the kernel's names
 ahead, sequence    sequence numbers and IVs out
 replay, inorder    sequence numbers in
 trailer, udpencap  ESP padding; ESP inside UDP
+icmp               what routers report of sealed packets
 base               what all protocols have in common
 esp, shortcut      ESP, and ESP in a hurry
 ah, ipcomp         the other protocols
@@ -34,6 +35,7 @@ from pyxfrm.esp.base import Inbound, Outbound
 from pyxfrm.esp.drop import Counter, Drop
 from pyxfrm.esp.esp import EspOpener, EspSealer
 from pyxfrm.esp.framing import Idents
+from pyxfrm.esp.icmp import TooBig, too_big
 from pyxfrm.esp.ip import Arrival, locate, trim
 from pyxfrm.esp.ipcomp import CompOpener, CompSealer, TunnelOpener, TunnelSealer
 from pyxfrm.esp.replay import BitmapWindow, EsnWindow, LegacyWindow, Window, make_window
@@ -64,6 +66,7 @@ __all__ = [
     "Outbound",
     "Proto",
     "Sequence",
+    "TooBig",
     "TunnelOpener",
     "TunnelSealer",
     "Window",
@@ -72,6 +75,7 @@ __all__ = [
     "make_opener",
     "make_sealer",
     "make_window",
+    "too_big",
     "trim",
 ]
 

@@ -27,66 +27,65 @@ _NEVER = bytes(9)  # longer than what it is compared with
 class InOrder:
     """The run of consecutive packets at the right edge of a window.
 
-    ``head``    SPI and number (low half) expected next, 8 bytes; where nothing is expected (a
-                window of 0, numbers used up) 9 bytes
+    ``head``    SPI and number (low half) expected next, 8 bytes; 9 bytes where nothing is expected:
+                with a window of 0, where the numbers are used up, at the edge of the low half
     ``prefix``  ESN: SPI and high half of that number, 8 bytes
-    ``take``    gives the next head; to be called for an accepted packet, and only then.
-                StopIteration where it is not known yet: the packet goes the long road
+    ``take``    gives the next head; to be called for an accepted packet, and only then
     """
 
-    __slots__ = ("_block", "_next", "_spi", "head", "prefix", "take", "window")
+    __slots__ = ("_block", "_last", "_next", "_spi", "head", "prefix", "take", "window")
 
     def __init__(self, spi: int, window: Window) -> None:
         self.window = window
         self._spi = spi.to_bytes(4, "big")
+        self._block: Iterator[bytes] = iter(())
+        self.take: Callable[[], bytes] = chain.from_iterable(self._blocks()).__next__
         self.expect()
 
     def expect(self) -> None:
         """Expect the number after the window's newest, whatever was expected before."""
+        for _ in self._block:
+            pass
         self._next = self.window.top + 1  # the first number that is in no block yet
-        self._block: Iterator[bytes] = iter(())
         self.prefix = self._spi + (self._next >> 32 & 0xFFFFFFFF).to_bytes(4, "big")
         last = self._next | 0xFFFFFFFF if isinstance(self.window, EsnWindow) else 0xFFFFFFFF
-        blocks = self._blocks(last if self.window.window else -1)
-        self.take: Callable[[], bytes] = chain.from_iterable(blocks).__next__
-        self._step()
+        self._last = last if self.window.window else -1
+        self.head = self.take()
 
     def settle(self) -> Window:
         """The window, with the run written into it."""
         window = self.window
-        if self.head is not _NEVER:
-            newest = self._expected() - 1
-            for number in range(max(window.top + 1, newest - window.window), newest + 1):
-                window.advance(number)
+        newest = self._taken() - (self.head is not _NEVER)
+        for number in range(max(window.top + 1, newest - window.window), newest + 1):
+            window.advance(number)
         return window
 
     def accept(self, number: int) -> None:
         """Accept a packet on the long road; the run is settled."""
         self.window.advance(number)
-        steps = self.window.top + 1 - self._expected() if self.head is not _NEVER else -1
-        if not 0 <= steps < BLOCK:
+        steps = self.window.top + 1 - self._taken()
+        if self.head is _NEVER or not 0 <= steps < BLOCK:
             self.expect()
             return
         for _ in range(steps):
-            self._step()
+            self.head = self.take()
 
-    def _expected(self) -> int:
+    def _taken(self) -> int:
+        """The number whose head was taken last."""
         return self._next - 1 - length_hint(self._block)
 
-    def _step(self) -> None:
-        try:
-            self.head = self.take()
-        except StopIteration:
-            self.head = _NEVER
-
-    def _blocks(self, last: int) -> Iterator[Iterator[bytes]]:
-        while self._next <= last:
+    def _blocks(self) -> Iterator[Iterator[bytes]]:
+        while True:
+            if self._next > self._last:
+                self._block = iter((_NEVER,))
+                yield self._block
+                continue
             base = self._next & -BLOCK
             first, second = (
                 self._spi + (number & 0xFFFFFFFF).to_bytes(4, "big") for number in (base, base + 1)
             )
             heads = _HEADS.unpack(write_block(first, second))
-            stop = min(base + BLOCK, last + 1)
+            stop = min(base + BLOCK, self._last + 1)
             self._block = iter(heads[self._next - base : stop - base])
             self._next = stop
             yield self._block

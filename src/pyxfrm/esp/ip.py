@@ -23,6 +23,7 @@ __all__ = [
     "insertion_point",
     "locate",
     "options",
+    "spi_of",
     "traffic_class",
     "trim",
     "upper_layer",
@@ -228,8 +229,13 @@ def locate(datagram: bytes) -> Arrival:
         proto, at = Proto.ESP, at + 8
     if proto in (Proto.IPIP, Proto.IPV6):
         return Arrival(proto, at, 0, saddr, daddr, sport)
-    size, start, end = _SPI_IN.get(proto, (0, 0, 0))
-    if not size or len(datagram) < at + size:
+    spi = spi_of(proto, datagram[at:])
+    if spi is None or len(datagram) < at + _SPI_IN[proto][0]:
         raise Drop(Counter.IN_HDR_ERROR, f"no whole IPsec header (protocol {proto})")
-    spi = int.from_bytes(datagram[at + start : at + end], "big")
     return Arrival(proto, at, spi, saddr, daddr, sport)
+
+
+def spi_of(proto: int, header: bytes) -> int | None:
+    """The SPI in an ESP, AH or IPComp header (the CPI); None if it is another, or cut short."""
+    _, start, end = _SPI_IN.get(proto, (0, 0, 0))
+    return int.from_bytes(header[start:end], "big") if 0 < end <= len(header) else None

@@ -20,8 +20,6 @@ the run is moved on.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi import xfrm as abi
@@ -97,49 +95,47 @@ def _stamp(front: bytes, ident: int) -> bytes:
 
 
 class ShortOut:
-    """The short road out of one sealer; ``slow`` is the long one."""
+    """The short road out of one sealer; ``slow`` is the long one.
 
-    __slots__ = ("_esp", "_heads", "seal")
+    ``seal``        as ``Outbound.seal``
+    ``seal_batch``  the first of some packets, sealed: up to one that is unusual, or all
+    """
+
+    __slots__ = ("seal", "seal_batch")
 
     def __init__(self, esp: EspSealer, slow: Callable[[bytes], bytes]) -> None:
-        self._esp = esp
-        self._heads = _Heads(esp)
-        self.seal = self._make_seal(slow)
+        self.seal, self.seal_batch = _seal_roads(_Heads(esp), esp, slow)
 
-    def _make_seal(self, slow: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-        heads, encrypt = self._heads, self._esp.transform.encrypt
-        take = self._esp.ahead.take
 
-        def seal(packet: bytes) -> bytes:
+def _seal_roads(
+    heads: _Heads, esp: EspSealer, slow: Callable[[bytes], bytes]
+) -> tuple[Callable[[bytes], bytes], Callable[[list[bytes]], list[bytes]]]:
+    take, encrypt = esp.ahead.take, esp.transform.encrypt
+
+    def seal(packet: bytes) -> bytes:
+        try:
+            front, tail = heads[len(packet), packet[0], packet[1], packet[6]]
+            aad, nonce, shown = take()
+        except (IndexError, StopIteration):
+            return slow(packet)
+        if front is None:
+            front, tail = tail(packet)
+        return front + shown + encrypt(nonce, packet + tail, aad)
+
+    def seal_batch(packets: list[bytes]) -> list[bytes]:
+        sealed = list[bytes]()
+        for packet in packets:
             try:
                 front, tail = heads[len(packet), packet[0], packet[1], packet[6]]
                 aad, nonce, shown = take()
-            except (IndexError, StopIteration):
-                return slow(packet)
+            except (IndexError, StopIteration, Drop):
+                break
             if front is None:
                 front, tail = tail(packet)
-            return front + shown + encrypt(nonce, packet + tail, aad)
+            sealed.append(front + shown + encrypt(nonce, packet + tail, aad))
+        return sealed
 
-        return seal
-
-    def seal_batch(self, packets: list[bytes]) -> list[bytes]:
-        """The first of them, sealed: up to one that is unusual, or all."""
-        heads, fronts, tails = self._heads, list[bytes](), list[bytes]()
-        try:
-            for packet in packets:
-                front, tail = heads[len(packet), packet[0], packet[1], packet[6]]
-                if front is None:
-                    front, tail = tail(packet)
-                fronts.append(front)
-                tails.append(tail)
-        except (IndexError, Drop):
-            pass  # the long road will say the same, for this packet alone
-        records = list(islice(self._esp.ahead.records, len(fronts)))
-        if not records:
-            return []
-        aads, nonces, shown = zip(*records, strict=True)
-        bodies = map(self._esp.transform.encrypt, nonces, map(add, packets, tails), aads)
-        return list(map(b"".join, zip(fronts, shown, bodies, strict=False)))
+    return seal, seal_batch
 
 
 class ShortIn:
@@ -160,8 +156,8 @@ def _open_roads(
 ) -> tuple[Callable[[bytes], bytes], Callable[[list[bytes]], list[bytes]]]:
     head_bytes, iv_bytes, body_bytes = _places(sa, transform.iv_size)
     end, esn, marked = slice(-2, None), sa.esn, _mark(sa)
-    salt, decrypt = transform.salt, transform.decrypt
-    failures = (transform.failures, ValueError, KeyError, StopIteration)
+    salt, decrypt, take = transform.salt, transform.decrypt, run.take
+    failures = (transform.failures, ValueError, KeyError)
 
     def open_(packet: bytes) -> bytes:
         head = run.head
@@ -173,14 +169,14 @@ def _open_roads(
             inner = plain[_CUTS[plain[end]]]
             if run.head is not head or len(inner) < _SMALLEST:
                 return slow(packet)
-            run.head = run.take()
         except failures:
             return slow(packet)
+        run.head = take()
         return inner
 
     def open_batch(packets: list[bytes]) -> list[bytes]:
         opened = list[bytes]()
-        head, prefix, take = run.head, run.prefix, run.take
+        head, prefix = run.head, run.prefix
         for packet in packets:
             if packet[head_bytes] != head or packet[1] & marked == marked:
                 break
@@ -188,11 +184,11 @@ def _open_roads(
                 aad = prefix + head[4:] if esn else head
                 plain = decrypt(salt + packet[iv_bytes], packet[body_bytes], aad)
                 inner = plain[_CUTS[plain[end]]]
-                if len(inner) < _SMALLEST:
-                    break
-                head = take()
             except failures:
                 break
+            if len(inner) < _SMALLEST:
+                break
+            head = take()
             opened.append(inner)
         run.head = head
         return opened
