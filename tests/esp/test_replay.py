@@ -250,29 +250,46 @@ def test_a_run_is_the_same_as_packet_by_packet(kind: str, size: int, data: st.Da
         assert window.bmp == plain.bmp
 
 
+def started(window: Window) -> InOrder:
+    """After a first packet."""
+    run = InOrder(1, window)
+    run.accept(window.top + 1)
+    return run
+
+
+def test_before_the_first_packet_nothing_is_expected() -> None:
+    run = InOrder(1, LegacyWindow(32))
+    assert len(run.head) == 9
+    run.accept(5)
+    assert run.head == b"\0\0\0\1\0\0\0\6"
+    run.start(LegacyWindow(32, seq=77))
+    assert len(run.head) == 9
+    assert run.settle().top == 77
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_long_run(kind: str) -> None:
     window = empty(kind, 64)
-    run = InOrder(1, window)
+    run = started(window)
     for _ in range(1000):
         run.head = run.take()
-    assert run.settle().top == 1000
-    assert all(not offer(window, number) for number in range(900, 1001))
-    assert run.settle().top == 1000
+    assert run.settle().top == 1001
+    assert all(not offer(window, number) for number in range(940, 1002))
+    assert run.settle().top == 1001
 
 
 def test_nothing_is_expected_after_the_last_number() -> None:
-    run = InOrder(1, LegacyWindow(32, seq=MASK - 1))
+    run = started(LegacyWindow(32, seq=MASK - 2))
     assert run.head == b"\0\0\0\1\xff\xff\xff\xff"
     run.head = run.take()
     assert len(run.head) == 9
     assert run.settle().top == MASK
-    assert len(InOrder(1, LegacyWindow(32, seq=MASK)).head) == 9
-    assert len(InOrder(1, LegacyWindow(0)).head) == 9
+    assert len(started(LegacyWindow(32, seq=MASK - 1)).head) == 9
+    assert len(started(LegacyWindow(0)).head) == 9
 
 
 def test_esn_goes_on_in_the_next_round() -> None:
-    run = InOrder(1, EsnWindow(32, seq=MASK - 1))
+    run = started(EsnWindow(32, seq=MASK - 2))
     run.head = run.take()
     assert len(run.head) == 9  # the high half is another: the long road
     assert run.settle().top == MASK

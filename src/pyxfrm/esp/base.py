@@ -128,8 +128,7 @@ class Inbound(ABC):
 
     def restore(self, window: Window) -> None:
         """Go on with another window (for all openers that share the old one)."""
-        self._run.window = window
-        self._run.expect()
+        self._run.start(window)
 
     def open_batch(self, packets: Iterable[bytes]) -> list[bytes | Drop]:
         """``open`` for each; a packet that is dropped leaves its Drop in its place."""

@@ -28,7 +28,8 @@ class InOrder:
     """The run of consecutive packets at the right edge of a window.
 
     ``head``    SPI and number (low half) expected next, 8 bytes; 9 bytes where nothing is expected:
-                with a window of 0, where the numbers are used up, at the edge of the low half
+                before the first packet, with a window of 0, where the numbers are used up, at the
+                edge of the low half
     ``prefix``  ESN: SPI and high half of that number, 8 bytes
     ``take``    gives the next head; to be called for an accepted packet, and only then
     """
@@ -36,21 +37,21 @@ class InOrder:
     __slots__ = ("_block", "_last", "_next", "_spi", "head", "prefix", "take", "window")
 
     def __init__(self, spi: int, window: Window) -> None:
-        self.window = window
         self._spi = spi.to_bytes(4, "big")
         self._block: Iterator[bytes] = iter(())
         self.take: Callable[[], bytes] = chain.from_iterable(self._blocks()).__next__
-        self.expect()
+        self.start(window)
 
-    def expect(self) -> None:
-        """Expect the number after the window's newest, whatever was expected before."""
+    def start(self, window: Window) -> None:
+        """Go on with this window. Nothing is expected, and written ahead, before a packet comes."""
+        self.window = window
+        self.head = _NEVER
         for _ in self._block:
             pass
         self._next = self.window.top + 1  # the first number that is in no block yet
         self.prefix = self._spi + (self._next >> 32 & 0xFFFFFFFF).to_bytes(4, "big")
         last = self._next | 0xFFFFFFFF if isinstance(self.window, EsnWindow) else 0xFFFFFFFF
         self._last = last if self.window.window else -1
-        self.head = self.take()
 
     def settle(self) -> Window:
         """The window, with the run written into it."""
@@ -65,8 +66,8 @@ class InOrder:
         self.window.advance(number)
         steps = self.window.top + 1 - self._taken()
         if self.head is _NEVER or not 0 <= steps < BLOCK:
-            self.expect()
-            return
+            self.start(self.window)
+            steps = 1
         for _ in range(steps):
             self.head = self.take()
 
