@@ -70,26 +70,35 @@ def seal_batch(size: int) -> Callable[[], Run]:
     return lambda: lambda: sealer.seal_batch(sent)
 
 
-def _sealed(size: int) -> list[bytes]:
-    return [packet for packet in EspSealer(SA).seal_batch(packets(size)) if packet]  # type: ignore[misc]
+def _to_open(size: int) -> Callable[[], tuple[EspOpener, list[bytes]]]:
+    """Makes an opener that has seen the packet before those."""
+    sealer, sent = _sealer(size)
+    first, *sealed = [sealer.seal(packet) for packet in (sent[0], *sent)]
+
+    def prepare() -> tuple[EspOpener, list[bytes]]:
+        opener = EspOpener(SA)
+        opener.open(first)
+        return opener, sealed
+
+    return prepare
 
 
 def open_(size: int) -> Callable[[], Run]:
-    """With an opener that has seen none of them."""
-    sealed = _sealed(size)
+    make = _to_open(size)
 
     def prepare() -> Run:
-        each = EspOpener(SA).open
+        opener, sealed = make()
+        each = opener.open
         return lambda: [each(packet) for packet in sealed]
 
     return prepare
 
 
 def open_batch(size: int) -> Callable[[], Run]:
-    sealed = _sealed(size)
+    make = _to_open(size)
 
     def prepare() -> Run:
-        opener = EspOpener(SA)
+        opener, sealed = make()
         return lambda: opener.open_batch(sealed)
 
     return prepare
