@@ -23,7 +23,7 @@ from pyxfrm.engine.sa import Sa, State, Traits, key_of
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
 
-__all__ = ["TunnelSpis", "attach", "detach"]
+__all__ = ["TunnelSpis", "attach", "detach", "release"]
 
 _NO_LIMITS = LifetimeCfg(XFRM_INF, XFRM_INF, XFRM_INF, XFRM_INF, 0, 0, 0, 0)
 _SPI_MAX = 0xFFFFFFFF
@@ -60,9 +60,11 @@ class TunnelSpis:
                 return spi
 
     def drop(self, saddr: bytes) -> None:
-        """One user less; the last one frees the SPI."""
-        self._users[saddr] -= 1
-        if not self._users[saddr]:
+        """One user less; the last one frees the SPI. An address without one is let pass: a helper that was migrated took none."""
+        users = self._users.get(saddr, 0)
+        if users > 1:
+            self._users[saddr] = users - 1
+        elif users:
             del self._users[saddr], self._spis[saddr]
 
 
@@ -84,8 +86,13 @@ def detach(engine: Engine, sa: Sa) -> None:
     helper.tunnel_users -= 1
     if helper.tunnel_users == 1:
         engine.sadb.remove(helper)
-        if helper.family != AF_INET:
-            engine.tunnel_spis.drop(helper.saddr)
+        release(engine, helper)
+
+
+def release(engine: Engine, sa: Sa) -> None:
+    """Give back the SPI of an IPv6 helper that nobody leans on any more, be it the address's own or a migrated one's."""
+    if sa.proto == IPPROTO_IPV6:
+        engine.tunnel_spis.drop(sa.saddr)
 
 
 def _find(engine: Engine, sa: Sa) -> Sa | None:

@@ -159,4 +159,6 @@ def delete_sa(engine: Engine, sa: Sa) -> bool:
         drop_offload(engine, sa)
     if sa.tunnel is not None:
         ipcomp.detach(engine, sa)
+    elif not sa.tunnel_users:
+        ipcomp.release(engine, sa)
     return True

@@ -40,6 +40,7 @@ def discard(engine: Engine, sa: Sa) -> None:
     sa.state = State.DEAD
     drop_offload(engine, sa)
     ipcomp.detach(engine, sa)
+    ipcomp.release(engine, sa)
 
 
 def _locate(engine: Engine, sa: Sa) -> Sa | None:
