@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EINVAL, EOPNOTSUPP
 from typing import Any
 
 import pytest
@@ -77,7 +77,7 @@ def test_requests_that_make_no_sense(attrs: Any, flags: int, text: str) -> None:
 
 def test_what_a_device_cannot_do() -> None:
     failed = (EINVAL, "Device failed to offload this state")
-    talk, _ = machine(crypto=True, refuses=True)
+    talk, _ = machine(crypto=True, refuses=EINVAL)
     assert talk.refused(NEWSA, sa_info(), [AEAD, on(7)]) == failed
     talk, _ = machine(crypto=True)
     assert talk.refused(NEWSA, sa_info(), [AEAD, on(7, PACKET)]) == failed
@@ -88,6 +88,14 @@ def test_what_a_device_cannot_do() -> None:
     text = "Device doesn't support offload with ESN"
     assert talk.refused(NEWSA, sa_info(flags=128), attrs) == (EINVAL, text)
     talk.ok(NEWSA, sa_info(flags=128), [AEAD, esn(), on(7, PACKET)])
+
+
+def test_a_driver_that_cannot_is_no_error_for_crypto_alone() -> None:
+    talk, device = machine(crypto=True, packet=True, refuses=EOPNOTSUPP)
+    talk.ok(NEWSA, sa_info(), [AEAD, on(7)])
+    assert len(device.states) == 0
+    failed = (EOPNOTSUPP, "Device failed to offload this state")
+    assert talk.refused(NEWSA, sa_info(2), [AEAD, on(7, PACKET)]) == failed
 
 
 def test_only_esp_can_be_offloaded() -> None:

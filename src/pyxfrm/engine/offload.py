@@ -9,7 +9,7 @@ Source: net/xfrm/xfrm_device.c: xfrm_dev_state_add; net/xfrm/xfrm_state.c: xfrm_
 from __future__ import annotations
 
 import struct
-from errno import EINVAL
+from errno import EINVAL, EOPNOTSUPP
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi.xfrm import (
@@ -56,8 +56,13 @@ def add_offload(engine: Engine, sa: Sa, raw: bytes, *, cloned: bool = False) -> 
         raise Refusal(EINVAL, "Device doesn't support offload with ESN")
     if not typed:
         raise Refusal(EINVAL, _NO_TYPE)
-    if device.refuses or not (device.packet if packet else device.crypto):
-        raise Refusal(device.refuses or EINVAL, "Device failed to offload this state")
+    errno = device.refuses
+    if not (device.packet if packet else device.crypto):
+        errno = errno or EINVAL
+    if errno == EOPNOTSUPP and not packet:
+        return  # the driver says that it cannot: in software, then
+    if errno:
+        raise Refusal(errno, "Device failed to offload this state")
     sa.offload = (ifindex, flags & ~XFRM_OFFLOAD_IPV6)
     device.states.append(sa)
 
