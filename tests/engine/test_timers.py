@@ -47,3 +47,23 @@ def test_against_a_list(seed: int) -> None:
                 plain[i] = (when, step)
         expected = min((when for when, _ in plain.values()), default=None)
         assert timers.next_deadline() == expected
+
+
+def test_a_subjects_own_timer_can_be_taken_out_of_turn() -> None:
+    timers = Timers()
+    one, other = object(), object()
+    timers.set(one, act, 5.0)
+    timers.set(other, act, 7.0)
+    timers.set(other, another, 6.0)
+    assert timers.take(other, 5.9) is None
+    assert timers.take(object(), 99.0) is None
+    assert timers.take(other, 6.0) == (6.0, other, another)
+    assert timers.take(other, 99.0) == (7.0, other, act)
+    assert timers.take(other, 99.0) is None
+    assert timers.next_deadline() == 5.0
+    assert timers.pop(99.0) == (5.0, one, act)
+    assert timers.next_deadline() is None
+
+
+def another(_engine: Engine, _subject: Any, _when: float) -> None:
+    raise AssertionError("only compared")

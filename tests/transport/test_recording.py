@@ -287,3 +287,17 @@ def test_padding_behind_a_message_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(line_of(record).replace(raw.hex(), raw.hex() + "000000"))
     assert list(read(path)) == [record]
+
+
+def test_a_datagram_of_several_messages_becomes_several_records(tmp_path: Path) -> None:
+    records = IN_ORDER["a batch, the first refused"]
+    path = tmp_path / "x.jsonl"
+    joined = b"".join(record.message for record in records[:3])
+    first = line_of(records[0]).replace(records[0].message.hex(), joined.hex())
+    path.write_text(first + "".join(map(line_of, records[3:])))
+    found = list(read(path))
+    assert [record.message for record in found] == [record.message for record in records]
+    assert [record.line for record in found] == [1, 1, 1, 2, 3]
+    path.write_text(first.replace(joined.hex(), joined.hex() + "00" * 8))
+    with pytest.raises(RecordingError, match="its header says"):
+        list(read(path))

@@ -30,6 +30,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Command("pyxfrm.cli.demo:main", "replay all recordings, then move a tunnel three ways"),
+    "replay": Command("pyxfrm.cli.replay:main", "run recorded conversations against the engine"),
     "lab": Command("pyxfrm.cli.lab:main", "run things on a real Linux kernel in user space"),
 }
 

@@ -255,6 +255,14 @@ class Sadb:
             self._must_grow = False
             self._grow()
 
+    def resize(self, buckets: int) -> None:
+        """Let the table have that many buckets: the kernel grows it in the background, and may be late."""
+        while self.buckets < buckets:
+            self._grow()
+        if self.buckets > buckets:
+            self.buckets = buckets
+            self._occupied = None
+
     def _grow(self) -> None:
         order = sorted(self._all.values(), key=lambda sa: (-self._bucket(sa), -sa.rank))
         for rank, sa in enumerate(order, self._serial + 1 - len(order)):

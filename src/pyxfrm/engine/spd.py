@@ -12,7 +12,7 @@ equal. NEWPOLICY refuses a second one of the same identity; UPDPOLICY replaces i
 too, if all policies together are more than *its* buckets less one. The kernel does it some time after the request; here it is done when
 the datagram has been handled. Only the table by index is reported (GETSPDINFO), as buckets less one.
 
-There are no per-socket policies: the engine has no sockets.
+The engine has no sockets that carry packets; how many policies such sockets have is told it (``socket_counts``).
 
 Sources: net/xfrm/xfrm_policy.c: xfrm_policy_insert, xfrm_gen_index, xfrm_policy_bysel_ctx, xfrm_policy_byid, xfrm_policy_walk, xfrm_hash_resize.
 """
@@ -41,6 +41,7 @@ class Spd:
     """All policies of a namespace.
 
     ``counts``    policies by direction
+    ``socket_counts``  policies of single sockets: in, out, forward; they are made with setsockopt, not here
     ``buckets``   of the table by index
     ``next_index``  from where indexes are counted; a kernel counts through all namespaces
     ``defaults``  what happens to packets that no policy matches, by direction (XFRM_USERPOLICY_*)
@@ -48,6 +49,7 @@ class Spd:
 
     def __init__(self, choose_index: Callable[[int], int | None] = lambda _: None) -> None:
         self.counts = [0] * XFRM_POLICY_MAX
+        self.socket_counts = [0] * XFRM_POLICY_MAX
         self.buckets = 8
         self.defaults = [XFRM_USERPOLICY_ACCEPT] * XFRM_POLICY_MAX
         self._choose_index = choose_index

@@ -59,6 +59,16 @@ class Timers:
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
+    def take(self, subject: Any, until: float) -> Due | None:
+        """Take a subject's own earliest timer, if it is due until then, whatever else is due before it."""
+        serials = [serial for (name, _), serial in self._names.items() if name == id(subject)]
+        serial = min(serials, key=lambda serial: self._live[serial][0], default=None)
+        if serial is None or self._live[serial][0] > until:
+            return None
+        when, _, action = self._live.pop(serial)
+        del self._names[id(subject), action]
+        return Due(when, subject, action)
+
     def pop(self, now: float) -> Due | None:
         """Take the earliest timer that is due at ``now``; None if there is none."""
         when = self.next_deadline()

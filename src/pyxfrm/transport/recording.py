@@ -5,7 +5,8 @@
 ``t``          seconds since the first record; never falls
 ``netns``      the network namespace; a file may hold several
 ``dir``        ``req`` to the kernel, ``reply`` its answer to the sender, ``event`` multicast
-``hex``        the whole message, header included, in the byte order of the recorded host (little-endian)
+``hex``        the whole message, header included, in the byte order of the recorded host (little-endian); a datagram of several
+               (a dump's part, a batch) may be one line, and becomes several records
 ``type``, ``seq``  of its header, repeated for readers; on NLMSG_ERROR also ``error``, 0 or a negative errno
 ``to_charon``  on events: whether the recorded daemon listens to their group
 
@@ -34,11 +35,20 @@ from pyxfrm.abi.netlink import (
     NlMsgHdr,
 )
 from pyxfrm.errors import MalformedError, XfrmError
-from pyxfrm.wire import messages
+from pyxfrm.wire import messages, netlink
 from pyxfrm.wire.codec import codec
 from pyxfrm.wire.netlink import HEADER_SIZE, ErrorBody
 
-__all__ = ["Direction", "Record", "RecordingError", "bundled", "line_of", "read", "write"]
+__all__ = [
+    "Direction",
+    "Record",
+    "RecordingError",
+    "answered_seq",
+    "bundled",
+    "line_of",
+    "read",
+    "write",
+]
 
 Direction = Literal["req", "reply", "event"]
 
@@ -55,6 +65,7 @@ _KEYS: dict[str, frozenset[type]] = {
     "seq": frozenset((int,)),
 }
 _OPTIONAL = {"error": frozenset((int,)), "to_charon": frozenset((bool,))}
+_EXPIRES = (m.XFRM_MSG_EXPIRE, m.XFRM_MSG_POLEXPIRE)
 _DUMPABLE = frozenset((m.XFRM_MSG_GETSA, m.XFRM_MSG_GETPOLICY))
 # Requests that are answered by data even without NLM_F_ACK.
 _ASKING = frozenset(
@@ -157,9 +168,9 @@ def read(path: Path | str) -> Iterator[Record]:
         with path.open("rb") as file:
             while line := file.readline(MAX_LINE + 1):
                 number += 1
-                record = _parse(line, number)
-                order.check(record)
-                yield record
+                for record in _parse(line, number):
+                    order.check(record)
+                    yield record
         order.finish(number)
     except _Fault as why:
         raise RecordingError(str(path), why.line or number, why.what) from None
@@ -173,7 +184,7 @@ class _Fault(Exception):  # noqa: N818  # becomes a RecordingError where the fil
         self.line = line
 
 
-def _parse(line: bytes, number: int) -> Record:
+def _parse(line: bytes, number: int) -> list[Record]:
     if len(line) > MAX_LINE:
         raise _Fault(f"more than {MAX_LINE} bytes in one line: this is no recording")
     if not line.endswith(b"\n"):
@@ -183,17 +194,15 @@ def _parse(line: bytes, number: int) -> Record:
     except (ValueError, RecursionError):
         raise _Fault("no JSON: this is no recording, or the line was cut") from None
     _check_fields(fields)
-    message = _check_hex(fields)
-    record = Record(
-        number,
-        float(fields["t"]),
-        fields["netns"],
-        fields["dir"],
-        message,
-        fields.get("to_charon"),
-    )
-    _check_message(fields, record)
-    return record
+    t, netns, direction = float(fields["t"]), fields["netns"], fields["dir"]
+    records = [
+        Record(number, t, netns, direction, message, fields.get("to_charon"))
+        for message in _check_hex(fields)
+    ]
+    _check_header(fields, records[0])
+    for record in records:
+        _check_message(record)
+    return records
 
 
 def _check_fields(fields: Any) -> None:
@@ -217,21 +226,23 @@ def _check_fields(fields: Any) -> None:
         raise _Fault("'to_charon' belongs on events, and only there")
 
 
-def _check_hex(fields: dict[str, Any]) -> bytes:
+def _check_hex(fields: dict[str, Any]) -> list[bytes]:
+    """The messages of a line: one, or all of a datagram's."""
     if not _HEX(fields["hex"]):
         raise _Fault("'hex' is not pairs of hexadecimal digits")
     raw = bytes.fromhex(fields["hex"])
     if len(raw) < HEADER_SIZE:
         raise _Fault(f"'hex' has {len(raw)} bytes: a netlink header alone has {HEADER_SIZE}")
-    length = int.from_bytes(raw[:4], sys.byteorder)
-    if length < HEADER_SIZE or not length <= len(raw) <= length + -length % 4:
+    if netlink.leftover(raw):
+        length = int.from_bytes(raw[:4], sys.byteorder)
         raise _Fault(
             f"'hex' has {len(raw)} bytes, its header says {length}: cut, edited, or of another byte order"
         )
-    return raw[:length]
+    return [raw[start:end] for start, end in netlink.frames(raw)]
 
 
-def _check_message(fields: dict[str, Any], record: Record) -> None:
+def _check_header(fields: dict[str, Any], record: Record) -> None:
+    """What the line says of its (first) message."""
     header = record.header
     name = messages.message_name(header.nlmsg_type)
     if fields["type"] != name:
@@ -240,17 +251,36 @@ def _check_message(fields: dict[str, Any], record: Record) -> None:
         raise _Fault(f"'seq' is {fields['seq']}, the message says {header.nlmsg_seq}")
     if ("error" in fields) != (header.nlmsg_type == NLMSG_ERROR):
         raise _Fault("'error' belongs on NLMSG_ERROR, and only there")
+    if "error" in fields:
+        try:
+            error = _error_of(record.message)
+        except MalformedError as why:
+            raise _Fault(f"the message does not decode: {why}") from None
+        if fields["error"] != error:
+            raise _Fault(f"'error' is {fields['error']}, the message says {error}")
+
+
+def _check_message(record: Record) -> None:
     try:
         messages.decode(record.message)
     except MalformedError as why:
         # A daemon may send nonsense, and then it is refused; a kernel does not.
         if record.dir != "req":
             raise _Fault(f"the message does not decode: {why}") from None
-        return
-    if "error" in fields and fields["error"] != _error_of(record.message):
-        raise _Fault(f"'error' is {fields['error']}, the message says {_error_of(record.message)}")
-    if record.dir == "req" and not header.nlmsg_flags & NLM_F_REQUEST:
+    if record.dir == "req" and not record.header.nlmsg_flags & NLM_F_REQUEST:
         raise _Fault("a request without NLM_F_REQUEST")
+
+
+def answered_seq(header: NlMsgHdr, waiting: Iterable[tuple[int, int]]) -> int:
+    """The sequence number of the request that a reply or event belongs to.
+
+    It repeats that number; only an EXPIRE or POLEXPIRE that was asked for has 0 there (net/xfrm/xfrm_user.c: build_expire), and then it belongs
+    to the first of that kind among ``waiting``, (sequence number, message type) of each request.
+    """
+    seq, kind = header.nlmsg_seq, header.nlmsg_type
+    if seq == 0 and kind in _EXPIRES:
+        return next((open_seq for open_seq, asked in waiting if asked == kind), seq)
+    return seq
 
 
 class _Open(NamedTuple):
@@ -260,6 +290,7 @@ class _Open(NamedTuple):
     """
 
     line: int
+    kind: int
     dump: bool
     ack: bool
     silent: bool
@@ -286,11 +317,11 @@ class _Port:
         self.last = seq
         dump = bool(header.nlmsg_type in _DUMPABLE and header.nlmsg_flags & NLM_F_DUMP)
         silent = not ack and header.nlmsg_type not in _ASKING
-        self.open[seq] = _Open(record.line, dump, ack, silent)
+        self.open[seq] = _Open(record.line, header.nlmsg_type, dump, ack, silent)
 
     def answer(self, record: Record, header: NlMsgHdr) -> None:
         """A reply or event for one of the open requests; the kernel answers in order, only dumps take their time."""
-        seq = header.nlmsg_seq
+        seq = answered_seq(header, ((seq, waiting.kind) for seq, waiting in self.open.items()))
         if seq not in self.open:
             raise _Fault(
                 f"{record.dir} to sequence number {seq} of port {header.nlmsg_pid}: "
@@ -325,9 +356,10 @@ class _Order:
             )
         self.t = record.t
         header = record.header
-        if record.dir == "event" and header.nlmsg_pid == 0:
-            return
-        port = self.ports.setdefault((record.netns, header.nlmsg_pid), _Port())
+        key = (record.netns, header.nlmsg_pid)
+        if record.dir == "event" and key not in self.ports:
+            return  # the kernel's own, or another program's whose requests were not recorded
+        port = self.ports.setdefault(key, _Port())
         if record.dir == "req":
             port.request(record, header)
         else:

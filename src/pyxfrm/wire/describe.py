@@ -50,7 +50,7 @@ class _Line(NamedTuple):
 
 
 def describe(data: bytes) -> str:
-    """One message, field by field, one line each."""
+    """One message, field by field, one line each; nothing for no bytes."""
     return "\n".join(f"{name} = {text}" for name, text in lines(data))
 
 
@@ -73,7 +73,7 @@ def summary(data: bytes) -> str:
 
 
 def difference(expected: bytes, got: bytes) -> Iterator[tuple[str, str, str]]:
-    """(field, expected, got) of each field in which two messages differ; "" where one lacks it.
+    """(field, expected, got) of each field in which two messages differ; "" where one lacks it, or is not there at all (no bytes).
 
     Yields at least one line if the bytes differ, and none if they do not.
     """
@@ -101,6 +101,8 @@ def difference(expected: bytes, got: bytes) -> Iterator[tuple[str, str, str]]:
 
 
 def _lines(data: bytes) -> list[_Line]:
+    if not data:
+        return []
     try:
         message = messages.decode(data)
     except MalformedError as why:

@@ -60,7 +60,7 @@ def get_sad_info(request: Request) -> None:
 
 
 def get_spd_info(request: Request) -> None:
-    """GETSPDINFO: policies by direction, buckets (less one) now and at most, thresholds."""
+    """GETSPDINFO: policies by direction, and of sockets, buckets (less one) now and at most, thresholds."""
     table = request.engine.spd
     counts = (
         table.counts[XFRM_POLICY_IN],
@@ -69,7 +69,7 @@ def get_spd_info(request: Request) -> None:
     )
     payload = (
         _flags(request)
-        + attr(m.XFRMA_SPD_INFO, _six(*counts, 0, 0, 0))
+        + attr(m.XFRMA_SPD_INFO, _six(*counts, *table.socket_counts))
         + attr(m.XFRMA_SPD_HINFO, _two(table.buckets - 1, spd.MAX_BUCKETS))
     )
     for number, family, _, _ in _THRESHOLDS:
