@@ -152,7 +152,9 @@ class Generator:
         rng = self.rng
         if rng.random() < 0.4:
             cut = rng.randrange(16, len(raw) + 1)
-            return struct.pack("=I", cut) + raw[4:cut] if rng.random() < 0.7 else raw[:cut]
+            if rng.random() < 0.7 or raw[4] == XFRM_MSG_ALLOCSPI:
+                return struct.pack("=I", cut) + raw[4:cut]
+            return raw[:cut]
         changed = bytearray(raw)
         at = rng.randrange(4, len(raw))
         if at in _LIMITS or (raw[4] == XFRM_MSG_ALLOCSPI and at in _RANGE):
