@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from pyxfrm.abi import messages as m
-from pyxfrm.abi.profiles import LINUX_7_2, Profile
+from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
 from pyxfrm.lab import Lab
 from pyxfrm.lab.fuzz import Kernel, Report, as_test, fuzz, shrink
 from pyxfrm.lab.generator import Generator
@@ -78,4 +78,10 @@ def test_a_lie_is_found_and_made_small() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_linux_7_2(lab72: Lab, seed: int) -> None:
     report = until(lab72.run_scripts, seed, MESSAGES)
+    assert [as_test(found, "found") for found in report.found] == []
+
+
+@pytest.mark.kernel
+def test_linux_6_12(lab612: Lab) -> None:
+    report = until(lab612.run_scripts, 1, MESSAGES, LINUX_6_12)
     assert [as_test(found, "found") for found in report.found] == []
