@@ -22,10 +22,10 @@ xfrm_state_walk.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
-from pyxfrm.abi.xfrm import AF_INET, AF_INET6, XFRM_OFFLOAD_PACKET
+from pyxfrm.abi.xfrm import AF_INET, AF_INET6
+from pyxfrm.engine.chains import Chain, Index, packet_offload, sort
 from pyxfrm.engine.hashing import dst_hash
 from pyxfrm.engine.sa import Sa, State
 
@@ -34,28 +34,24 @@ __all__ = ["MAX_BUCKETS", "Sadb"]
 MAX_BUCKETS = 1 << 20
 
 Mark = tuple[int, int]
-Key = TypeVar("Key", bound=Hashable)
-Chain = dict[int, Sa]
 
 _NO_SPI = bytes(4)
-_EMPTY: Chain = {}
 
 
 class Sadb:
     """All SAs of a namespace.
 
-    A chain is a dictionary by serial number whose last entry is the front: insertion, removal and a
-    walk from the front are all cheap, however many SAs share a key.
+    Insertion, removal and a walk from the front of a chain are all cheap, however many SAs share a key.
     """
 
     def __init__(self, *, exact_marks: bool = False) -> None:
         self.exact_marks = exact_marks
         self.buckets = 8
         self._all: Chain = {}
-        self._by_key: dict[bytes, Chain] = {}
-        self._by_spi: dict[bytes, Chain] = {}
-        self._by_addresses: dict[bytes, Chain] = {}
-        self._by_seq: dict[int, Chain] = {}
+        self._by_key: Index[bytes] = Index()
+        self._by_addresses: Index[bytes] = Index()
+        self._by_seq: Index[int] = Index()
+        self._spis: dict[tuple[bytes, int], int] = {}
         self._larval: Chain = {}
         self._serial = 0
         self._occupied: Counter[tuple[int, bool]] | None = None
@@ -76,13 +72,12 @@ class Sadb:
 
         By mask where the profile has no exact marks; then only ``v & m`` of the mark counts.
         """
-        chain = self._by_key.get(key)
-        if chain is None:
+        held = self._by_key.held.get(key)
+        if held is None:
             return None
-        if len(chain) == 1 and not self.exact_marks:
-            (sa,) = chain.values()
-            return sa if mark[0] & mark[1] & sa.mark[1] == sa.mark[0] else None
-        return self._first(reversed(chain.values()), mark)
+        if type(held) is Sa and not self.exact_marks:
+            return held if mark[0] & mark[1] & held.mark[1] == held.mark[0] else None
+        return self._first(self._by_key.walk(key), mark)
 
     def _first(self, chain: Iterable[Sa], mark: Mark) -> Sa | None:
         value = mark[0] & mark[1]
@@ -97,15 +92,14 @@ class Sadb:
     def lookup_by_mask(self, key: bytes, mark: Mark) -> Sa | None:
         """The SA for a key and the value of a mark, whatever the profile: what packets and the kernel's own lookups use."""
         value = mark[0] & mark[1]
-        for sa in reversed(self._by_key.get(key, _EMPTY).values()):
+        for sa in self._by_key.walk(key):
             if value & sa.mark[1] == sa.mark[0]:
                 return sa
         return None
 
     def between(self, daddr: bytes, saddr: bytes, family: int) -> Iterator[Sa]:
         """Every SA from ``saddr`` to ``daddr``, in the chain's order."""
-        chain = self._by_addresses.get(_addresses(daddr, saddr, family), _EMPTY)
-        return reversed(chain.values())
+        return self._by_addresses.walk(_addresses(daddr, saddr, family))
 
     def lookup_addresses(
         self, daddr: bytes, saddr: bytes, proto: int, family: int, mark: Mark
@@ -116,12 +110,12 @@ class Sadb:
 
     def spi_taken(self, spi: bytes, proto: int) -> bool:
         """Whether any SA of the protocol has this SPI, at whatever address."""
-        return any(sa.proto == proto for sa in self._by_spi.get(spi, _EMPTY).values())
+        return (spi, proto) in self._spis
 
     def by_seq(self, seq: int, mark: Mark, pcpu_num: int) -> Sa | None:
         """The larval SA that the ACQUIRE of that number made."""
         value = mark[0] & mark[1]
-        for sa in reversed(self._by_seq.get(seq, _EMPTY).values()):
+        for sa in self._by_seq.walk(seq):
             if (
                 value & sa.mark[1] == sa.mark[0]
                 and sa.state == State.ACQ
@@ -173,14 +167,14 @@ class Sadb:
             sa.mark = (value & mask, mask)
         self._serial = sa.serial = sa.rank = self._serial + 1
         self._all[sa.serial] = sa
-        _put(self._by_addresses, _addresses(sa.daddr, sa.saddr, sa.family), sa)
+        self._by_addresses.put(_addresses(sa.daddr, sa.saddr, sa.family), sa)
         if sa.spi != _NO_SPI:
             self._index_spi(sa)
         if sa.traits.seq:
-            _put(self._by_seq, sa.traits.seq, sa)
+            self._by_seq.put(sa.traits.seq, sa)
         if sa.state == State.ACQ:
             self._larval[sa.serial] = sa
-        if _packet_offload(sa):
+        if packet_offload(sa):
             self._in_hardware += 1
         if self._in_hardware:
             self._reorder(sa)
@@ -190,8 +184,9 @@ class Sadb:
     def _index_spi(self, sa: Sa) -> None:
         # Addresses of an unknown family equal nothing: such an SA can be made, but never found.
         if sa.family in (AF_INET, AF_INET6):
-            _put(self._by_key, sa.key, sa)
-        _put(self._by_spi, sa.spi, sa)
+            self._by_key.put(sa.key, sa)
+        named = (sa.spi, sa.proto)
+        self._spis[named] = self._spis.get(named, 0) + 1
 
     def set_spi(self, sa: Sa, spi: bytes) -> None:
         """Give a larval SA its SPI."""
@@ -199,10 +194,17 @@ class Sadb:
         sa.key = sa.key[:16] + spi + sa.key[20:]
         self._index_spi(sa)
 
+    def _forget_spi(self, named: tuple[bytes, int]) -> None:
+        left = self._spis[named] - 1
+        if left:
+            self._spis[named] = left
+        else:
+            del self._spis[named]
+
     def set_seq(self, sa: Sa, seq: int) -> None:
         """Note which ACQUIRE an SA was made for."""
         sa.traits = sa.traits._replace(seq=seq)
-        _put(self._by_seq, seq, sa)
+        self._by_seq.put(seq, sa)
 
     def remove(self, sa: Sa) -> bool:
         """Take an SA out and mark it dead; False if it was dead already."""
@@ -212,16 +214,16 @@ class Sadb:
         serial = sa.serial
         del self._all[serial]
         self._larval.pop(serial, None)
-        _take(self._by_addresses, _addresses(sa.daddr, sa.saddr, sa.family), serial)
+        self._by_addresses.take(_addresses(sa.daddr, sa.saddr, sa.family), sa)
         if sa.spi != _NO_SPI:
             if sa.family in (AF_INET, AF_INET6):
-                _take(self._by_key, sa.key, serial)
-            _take(self._by_spi, sa.spi, serial)
+                self._by_key.take(sa.key, sa)
+            self._forget_spi((sa.spi, sa.proto))
         if sa.traits.seq:
-            _take(self._by_seq, sa.traits.seq, serial)
+            self._by_seq.take(sa.traits.seq, sa)
         if self._occupied is not None:
             self._occupied[self._slot(sa)] -= 1
-        if _packet_offload(sa):
+        if packet_offload(sa):
             self._in_hardware -= 1
         return True
 
@@ -247,7 +249,7 @@ class Sadb:
             self._must_grow = True
 
     def _slot(self, sa: Sa) -> tuple[int, bool]:
-        return self._bucket(sa), _packet_offload(sa)
+        return self._bucket(sa), packet_offload(sa)
 
     def settle(self) -> None:
         """Grow if it was due; called when a datagram has been handled."""
@@ -269,48 +271,19 @@ class Sadb:
             sa.rank = rank
         self.buckets *= 2
         self._occupied = None
-        for index in (self._by_key, self._by_spi, self._by_addresses, self._by_seq):
-            for chain in index.values():
-                _sort(chain)
-        _sort(self._larval)
+        self._by_key.sort_all()
+        self._by_addresses.sort_all()
+        self._by_seq.sort_all()
+        sort(self._larval)
 
     def _reorder(self, sa: Sa) -> None:
         """SAs with packet offload stay in front, in every chain that this one joined."""
-        _sort(self._by_addresses[_addresses(sa.daddr, sa.saddr, sa.family)])
-        if sa.spi != _NO_SPI:
-            _sort(self._by_spi[sa.spi])
-            _sort(self._by_key.get(sa.key, _EMPTY))
-        if sa.traits.seq:
-            _sort(self._by_seq[sa.traits.seq])
-
-
-def _packet_offload(sa: Sa) -> bool:
-    return sa.offload is not None and bool(sa.offload[1] & XFRM_OFFLOAD_PACKET)
-
-
-def _sort(chain: Chain) -> None:
-    if len(chain) > 1:
-        order = sorted(chain.values(), key=lambda sa: (_packet_offload(sa), sa.rank))
-        chain.clear()
-        chain.update((sa.serial, sa) for sa in order)
+        self._by_addresses.sort(_addresses(sa.daddr, sa.saddr, sa.family))
+        self._by_key.sort(sa.key)
+        self._by_seq.sort(sa.traits.seq)
 
 
 def _addresses(daddr: bytes, saddr: bytes, family: int) -> bytes:
     if family == AF_INET:
         return daddr[:4] + saddr[:4]
     return daddr + saddr
-
-
-def _put(index: dict[Key, Chain], key: Key, sa: Sa) -> None:
-    chain = index.get(key)
-    if chain is None:
-        index[key] = {sa.serial: sa}
-    else:
-        chain[sa.serial] = sa
-
-
-def _take(index: dict[Key, Chain], key: Key, serial: int) -> None:
-    chain = index[key]
-    del chain[serial]
-    if not chain:
-        del index[key]
