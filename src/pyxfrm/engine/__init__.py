@@ -12,8 +12,10 @@ threads, clocks or random numbers here.
 ``replies``   the only place that builds ACK, error, extended ACK, DONE and dumps
 ``notify``    who hears of a change
 ``sa``, ``sadb``        an SA; the SA database with the kernel's lookup rules and order
+``live``      what an SA's packets use: its sealer and opener, which go with it when it moves
 ``policy``, ``spd``     a policy; the policy database
 ``migrate``   the rule: old SA + request + profile -> new SA or refusal; no side effect
+``datapath``  packets through it all
 ``handlers``  one file per family of messages
 """
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_MIN_TYPE
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
@@ -37,6 +38,9 @@ __all__ = ["Engine"]
 
 _HEADER = struct.Struct("=IHHII").unpack_from
 
+if TYPE_CHECKING:
+    from pyxfrm.engine.datapath import Datapath
+
 Observer = Callable[[int, int, bytes], None]
 
 
@@ -47,6 +51,8 @@ class Engine:
     ``chance``    what a kernel decides by chance or counter: SPIs, acquire sequence numbers
     ``sysctl``    net.core.xfrm_* and what else the rules ask for
     ``devices``   the network devices that offload may name
+    ``datapath``  what moves packets through it, see :class:`pyxfrm.engine.datapath.Datapath`
+    ``twins``     clones too many, see handlers/migrate.py
     ``observer``  called as ``observer(portid, group, datagram)`` for every datagram sent, in the kernel's order, before it is queued:
                   a unicast has group 0, a multicast port 0 (once, whoever listens)
     """
@@ -68,6 +74,8 @@ class Engine:
         self.sadb = Sadb(exact_marks=profile.exact_marks)
         self.spd = Spd(self.chance.policy_index)
         self.tunnel_spis = TunnelSpis()
+        self.datapath: Datapath | None = None
+        self.twins = 0
         self.ports: dict[int, Port] = {}
         self.now = 0.0
         self._members: dict[int, list[Port]] = {g: [] for g in range(1, XFRMNLGRP_MAX + 1)}
@@ -143,6 +151,8 @@ class Engine:
             start += (length + 3) & ~3
         self.sadb.settle()
         self.spd.settle()
+        if self.datapath is not None:
+            self.datapath.changed()
 
     def receive(self, port: Port, size: int = 32768) -> bytes | None:
         """One datagram from a socket's queue, as ``recv`` with a buffer of ``size`` bytes; None if empty."""
@@ -207,3 +217,5 @@ class Engine:
             self.now = max(self.now, due.when)
             due.action(self, due.subject, due.when)
         self.now = max(self.now, now)
+        if self.datapath is not None:
+            self.datapath.changed()

@@ -3,7 +3,8 @@
 Both migration messages share it: MIGRATE_STATE names one SA (handlers/migrate_state.py), the old MIGRATE finds SAs through a policy's
 templates (handlers/migrate.py). A clone takes over everything that is not asked for: the traits as they are (but for the security context, which gets longer), the
 marks and wrapping as the :class:`Move` says, sequence numbers and lifetime counters at the moment of the hand-over
-(:func:`synchronise`), which must be the moment at which the old SA stops: a number used twice is an IV used twice.
+(:func:`synchronise`), which must be the moment at which the old SA stops: a number used twice is an IV used twice. If packets have used it,
+the new SA then goes on with the same cipher, sequence and window objects (:func:`hand_over`).
 
 Sources: net/xfrm/xfrm_state.c: xfrm_state_clone_and_setup, xfrm_state_migrate_create; include/net/xfrm.h: xfrm_migrate_sync.
 """
@@ -17,8 +18,9 @@ from pyxfrm.engine.security import clone_sec_ctx
 
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import Selector
+    from pyxfrm.engine.core import Engine
 
-__all__ = ["Move", "clone", "synchronise"]
+__all__ = ["Move", "clone", "hand_over", "synchronise"]
 
 
 class Move(NamedTuple):
@@ -66,6 +68,17 @@ def synchronise(new: Sa, old: Sa) -> None:
     new.packets = old.packets
     new.add_time = old.add_time
     new.use_time = old.use_time
-    new.replay = old.replay
-    new.esn = old.esn
-    new.told = old.told
+    new.take_numbers(old)
+
+
+def hand_over(engine: Engine, new: Sa, old: Sa) -> None:
+    """The old SA has stopped: its live parts are the new one's now."""
+    live = old.live
+    if live is not None:
+        old.stats = old.stats
+        old.live = None
+        live.stale()
+        live.restore_stats(new.stats)
+        new.live = live
+    if engine.datapath is not None:
+        engine.datapath.moves.moved(old, new)

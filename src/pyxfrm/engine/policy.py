@@ -15,6 +15,7 @@ from pyxfrm.engine.security import label_of
 
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import UserTmpl
+    from pyxfrm.engine.datapath.queue import PolicyQueue
     from pyxfrm.engine.security import SecCtx
     from pyxfrm.engine.spd_chains import Node
 
@@ -81,6 +82,7 @@ class Policy:
     ``sec_ctx``    security context as (doi, alg, text), or None
     ``offload``    (ifindex, flags) of struct xfrm_user_offload, or None: always whole-packet offload
     ``bytes``, ``packets``, ``add_time``, ``use_time``  struct xfrm_lifetime_cur
+    ``queue``      packets that wait for an SA, see :mod:`pyxfrm.engine.datapath.queue`; None: none ever did
     ``serial``     order of insertion
     ``node``       where it is held for lookups, see :mod:`pyxfrm.engine.spd_chains`
     """
@@ -100,6 +102,7 @@ class Policy:
         "offload",
         "packets",
         "priority",
+        "queue",
         "raw_sel",
         "sec_ctx",
         "sel",
@@ -123,6 +126,7 @@ class Policy:
         self.offload: tuple[int, int] | None = None
         self.bytes = self.packets = self.add_time = self.use_time = 0
         self.serial = 0
+        self.queue: PolicyQueue | None = None
         self.dead = False
 
     @property

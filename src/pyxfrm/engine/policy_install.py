@@ -35,6 +35,8 @@ def insert_policy(engine: Engine, policy: Policy) -> None:
     replaced = engine.spd.insert(policy)
     if replaced is not None:
         engine.timers.cancel(replaced, _look)
+        if replaced.queue is not None:
+            replaced.queue.hand_over(engine, policy)
     lft = policy.lft
     if any(lft[4:]):
         engine.timers.set(policy, _look, engine.now + 1, last_first=True)
@@ -44,6 +46,8 @@ def remove_policy(engine: Engine, policy: Policy, *, prune: bool = False) -> Non
     """Take a policy out for good; ``prune``: see :meth:`pyxfrm.engine.spd.Spd.remove`."""
     engine.spd.remove(policy, prune=prune)
     engine.timers.cancel(policy, _look)
+    if policy.queue is not None:
+        policy.queue.purge(engine)
 
 
 def add_policy_offload(engine: Engine, policy: Policy, raw: bytes) -> None:

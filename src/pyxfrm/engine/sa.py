@@ -2,13 +2,17 @@
 
 What a move never changes is in :class:`Traits`, an immutable value that the old and the new SA share; what says where the SA is and how it is wrapped
 is in the :class:`Sa` itself. Addresses are the 16 raw bytes of xfrm_address_t; the SPI is its 4 bytes in network order.
+
+**Sequence numbers have one truth.** From its first packet on, an SA has ``live`` parts (:mod:`pyxfrm.engine.live`): a sealer with a sequence, an
+opener with a window, which packets move without looking here. ``replay``, ``esn`` and ``stats`` then read them and write into them, so that
+netlink shows what the packets did and packets go by what netlink set. An SA that has carried no packet has no live parts, only values.
 """
 
 from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.abi.structs import (
     Algo,
@@ -27,6 +31,9 @@ from pyxfrm.abi.xfrm import (
     IPPROTO_ESP,
     IPSEC_PROTO_ANY,
 )
+
+if TYPE_CHECKING:
+    from pyxfrm.engine.live import Live
 
 __all__ = [
     "Iptfs",
@@ -127,7 +134,6 @@ class Sa:
     ``offload``   (ifindex, flags) of struct xfrm_user_offload, or None
     ``replay``, ``esn``  sequence numbers and windows; with ``esn`` the former is not used
     ``bytes``, ``packets``, ``add_time``, ``use_time``  struct xfrm_lifetime_cur
-    ``stats``     (replay_window, replay, integrity_failed)
     ``told``      the sequence numbers of the last replay event; ``deferred``: the next packet sends one
     ``replay_due``  when the timer of replay events runs off, 0: it does not run
     ``mapped``    when a MAPPING event was sent and for which port, see :func:`pyxfrm.engine.traffic.mapping`
@@ -135,20 +141,26 @@ class Sa:
     ``dying``     a soft limit was reported
     ``soft_left``  seconds that were left to the soft limit of age when the timer was set for it, or None
     ``tunnel``    the IP-in-IP SA an IPComp SA leans on; ``tunnel_users``: how many lean on this one
+    ``live``      what its packets use, None before the first one
+    ``iv_lead``   how far its IVs run before its numbers: not 0 where one SA was cloned twice, see :func:`pyxfrm.engine.migrate.hand_over`
     ``serial``    order of insertion; ``rank``: place in its hash chains, higher is nearer to the front
     """
 
     __slots__ = (
+        "_esn",
+        "_replay",
+        "_stats",
         "add_time",
         "bytes",
         "daddr",
         "deferred",
         "dying",
         "encap",
-        "esn",
         "family",
+        "iv_lead",
         "key",
         "lastused",
+        "live",
         "mapped",
         "mapping_maxage",
         "mark",
@@ -157,7 +169,6 @@ class Sa:
         "packets",
         "proto",
         "rank",
-        "replay",
         "replay_due",
         "reqid",
         "saddr",
@@ -167,7 +178,6 @@ class Sa:
         "soft_left",
         "spi",
         "state",
-        "stats",
         "told",
         "traits",
         "tunnel",
@@ -198,14 +208,16 @@ class Sa:
         self.mark = self.smark = (0, 0)
         self.encap: bytes | None = None
         self.offload: tuple[int, int] | None = None
-        self.replay = _NO_REPLAY
-        self.esn: ReplayStateEsn | None = None
+        self.live: Live | None = None
+        self.iv_lead = 0
+        self._replay = _NO_REPLAY
+        self._esn: ReplayStateEsn | None = None
         self.told: ReplayState | ReplayStateEsn = _NO_REPLAY
         self.deferred = False
         self.replay_due = 0.0
         self.mapped: tuple[float, int] | None = None
         self.bytes = self.packets = self.add_time = self.use_time = self.lastused = 0
-        self.stats = (0, 0, 0)
+        self._stats = (0, 0, 0)
         self.mapping_maxage = self.nat_keepalive = 0
         self.state = State.VOID
         self.dying = False
@@ -213,6 +225,59 @@ class Sa:
         self.tunnel: Sa | None = None
         self.tunnel_users = 0
         self.serial = self.rank = 0
+
+    @property
+    def replay(self) -> ReplayState:
+        """Sequence numbers and window of 32 packets; without meaning where there is an ``esn``."""
+        if self.live is not None and self._esn is None:
+            self._replay = self.live.replay(self._replay)
+        return self._replay
+
+    @replay.setter
+    def replay(self, state: ReplayState) -> None:
+        self._replay = state
+        if self.live is not None and self._esn is None:
+            self.live.restore(self)
+
+    @property
+    def esn(self) -> ReplayStateEsn | None:
+        """Sequence numbers and window of any size; None where the SA has none."""
+        if self.live is not None and self._esn is not None:
+            self._esn = self.live.esn(self._esn)
+        return self._esn
+
+    @esn.setter
+    def esn(self, state: ReplayStateEsn | None) -> None:
+        self._esn = state
+        if self.live is not None and state is not None:
+            self.live.restore(self)
+
+    def take_numbers(self, old: Sa) -> None:
+        """Copy the sequence numbers and windows of another SA, of which this one is a clone."""
+        if old.live is None:
+            self._replay, self._esn = old._replay, old._esn
+        else:
+            self._replay, self._esn = old.replay, old.esn
+        self.told = old.told
+        self.iv_lead = old.iv_lead
+
+    @property
+    def stored(self) -> ReplayState | ReplayStateEsn:
+        """``esn`` or ``replay`` as last read or written: what live parts start from."""
+        return self._replay if self._esn is None else self._esn
+
+    @property
+    def stats(self) -> tuple[int, int, int]:
+        """Packets refused: below the window, seen before, with a wrong check value."""
+        if self.live is not None:
+            self._stats = self.live.stats(self._stats)
+        return self._stats
+
+    @stats.setter
+    def stats(self, stats: tuple[int, int, int]) -> None:
+        self._stats = stats
+        if self.live is not None:
+            self.live.restore_stats(stats)
 
     def __repr__(self) -> str:
         return (

@@ -128,7 +128,7 @@ class AhOpener(Inbound):
         self._verify(packet, at, number)
         window.recheck(number)
         self._run.accept(number)
-        return self.framing.unwrap(packet[:at], upper.proto_at, packet[at], packet[end:])
+        return self._unwrap(packet[:at], upper.proto_at, packet[at], packet[end:])
 
     def _checked_size(self, packet: bytes, at: int) -> int:
         """Size of the AH header: that of the cut ICV or, as Linux allows, of the whole one."""

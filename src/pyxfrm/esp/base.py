@@ -140,6 +140,13 @@ class Inbound(ABC):
                 results.append(drop)
         return results
 
+    def _unwrap(self, header: bytes, proto_at: int, next_header: int, payload: bytes) -> bytes:
+        try:
+            return self.framing.unwrap(header, proto_at, next_header, payload)
+        except Drop as drop:
+            drop.opened = len(payload)
+            raise
+
     def payload_length(self, inner: bytes) -> int:
         """Bytes of an opened packet that count for the SA's lifetime (``curlft.bytes``)."""
         return self.framing.payload_length(inner)

@@ -35,9 +35,14 @@ class Counter(StrEnum):
 
 
 class Drop(XfrmError):  # noqa: N818 (an outcome, as often wanted as not)
-    """One packet dropped: ``counter`` says what Linux counts, ``why`` is for people."""
+    """One packet dropped: ``counter`` says what Linux counts, ``why`` is for people.
+
+    ``opened``: bytes of a payload that was authentic but did not fit the SA's mode; Linux has counted
+    them for the SA's lifetime by then. Else None.
+    """
 
     def __init__(self, counter: Counter, why: str) -> None:
         super().__init__(f"{counter}: {why}")
         self.counter = counter
         self.why = why
+        self.opened: int | None = None

@@ -172,7 +172,7 @@ class EspOpener(Inbound):
             raise Drop(Counter.IN_STATE_PROTO_ERROR, "a dummy packet (RFC 4303 §2.6)")
         window.recheck(number)
         self._run.accept(number)
-        return self.framing.unwrap(header, proto_at, next_header, payload)
+        return self._unwrap(header, proto_at, next_header, payload)
 
     def _outside(self, packet: bytes) -> tuple[bytes, int, int]:
         """(IP header, where its protocol stands, where ESP starts)."""

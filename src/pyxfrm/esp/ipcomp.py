@@ -85,7 +85,7 @@ class CompOpener(Inbound):
             raise Drop(Counter.IN_NO_STATES, "the CPI is another SA's")
         self._run.settle().check(0)
         payload = _decompress(packet[body:])
-        return self.framing.unwrap(packet[: upper.at], upper.proto_at, packet[upper.at], payload)
+        return self._unwrap(packet[: upper.at], upper.proto_at, packet[upper.at], payload)
 
 
 class TunnelSealer(Outbound):
@@ -123,7 +123,7 @@ class TunnelOpener(Inbound):
     def _open(self, packet: bytes) -> bytes:
         upper = ip.upper_layer(packet)
         header, payload = packet[: upper.at], packet[upper.at :]
-        return self.framing.unwrap(header, upper.proto_at, upper.proto, payload)
+        return self._unwrap(header, upper.proto_at, upper.proto, payload)
 
 
 def _check(sa: Association) -> None:

@@ -31,7 +31,7 @@ from pyxfrm.abi.xfrm import (
 )
 from pyxfrm.engine.handlers.migrate_state import create
 from pyxfrm.engine.hashing import dst_hash
-from pyxfrm.engine.migrate import Move, clone
+from pyxfrm.engine.migrate import Move, clone, hand_over
 from pyxfrm.engine.policy import Flow, flow_ports
 from pyxfrm.engine.policy_encode import type_attribute
 from pyxfrm.engine.policy_verify import TUNNEL_MODES, verified_type, verify_direction
@@ -58,6 +58,7 @@ _u32 = struct.Struct("=I").unpack_from
 _SELECTOR = 56
 _ENCAP = 24
 _OFFLOAD = 8
+_LEAD = 40  # bits of IV that each clone too many has for itself
 
 
 def migrate(request: Request) -> None:
@@ -84,6 +85,7 @@ def migrate(request: Request) -> None:
     policy.templates = templates
     for sa in old:
         delete_sa(engine, sa)
+    _hand_over(engine, old, new)
     engine.multicast(XFRMNLGRP_MIGRATE, _event(request, asked.dir, kind, entries))
 
 
@@ -137,6 +139,21 @@ def _find_policy(engine: Engine, sel: Selector, direction: int, kind: int, if_id
     if policy is None:
         raise Refusal(ENOENT, "Target policy not found")
     return policy
+
+
+def _hand_over(engine: Engine, old: list[Sa], new: list[Sa]) -> None:
+    """What packets have used goes over with the SA.
+
+    An SA that two entries name has two clones with the same key and the same next number: packets of the second get IVs far ahead.
+    """
+    done: set[int] = set()
+    for before, after in zip(old, new, strict=True):
+        if id(before) in done:
+            engine.twins += 1
+            after.iv_lead = engine.twins << _LEAD
+        else:
+            done.add(id(before))
+            hand_over(engine, after, before)
 
 
 def _moved_templates(policy: Policy, entries: list[UserMigrate]) -> tuple[UserTmpl, ...] | None:

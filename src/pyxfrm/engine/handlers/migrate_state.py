@@ -23,7 +23,7 @@ from pyxfrm.abi.xfrm import (
     XFRM_SA_DIR_OUT,
     XFRMNLGRP_MIGRATE,
 )
-from pyxfrm.engine.migrate import Move, clone
+from pyxfrm.engine.migrate import Move, clone, hand_over
 from pyxfrm.engine.offload import add_offload
 from pyxfrm.engine.refusal import Refusal
 from pyxfrm.engine.replies import attr, attr_u8, attr_u32, message
@@ -73,6 +73,7 @@ def migrate_state(request: Request) -> None:
         discard(engine, new)
         raise Refusal(ESRCH, "State already deleted")
     delete_sa(engine, old)
+    hand_over(engine, new, old)
     if moved:
         try:
             add_sa(engine, new)

@@ -1,0 +1,387 @@
+"""The data path of one engine: packets in, packets out, and what Linux would have counted, told and noted on the way.
+
+    datapath = Datapath(engine)
+    verdict = datapath.output(packet, now)       # an IP packet of this host, or one that it forwards
+    verdict = datapath.input(datagram, now)      # an IP datagram from the network
+
+Packets are whole IP packets, as bytes; time is an argument; what comes out is a :class:`~pyxfrm.engine.datapath.verdict.Verdict`. Packets that waited come out of
+:meth:`Datapath.take`. No packet raises: each has a verdict.
+
+What is around XFRM in a kernel is not here, but is asked for: which addresses are local, which local address is used towards another, identifications of IPv4 headers. Routes, path
+MTUs, fragmentation and reassembly, hop counts and ICMP errors are the caller's; per-socket policies do not exist, so an encapsulation port takes ESP as if
+its socket had a policy to let it (as key managers set one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from errno import EHOSTUNREACH, EINVAL, EOVERFLOW, EPERM
+from itertools import count
+from typing import TYPE_CHECKING
+
+from pyxfrm.abi.xfrm import XFRM_POLICY_FWD, XFRM_POLICY_IN
+from pyxfrm.engine.datapath import flow as flows
+from pyxfrm.engine.datapath.bundle import Fate, Resolution, carry_out, resolve
+from pyxfrm.engine.datapath.check import judge
+from pyxfrm.engine.datapath.moves import Moves
+from pyxfrm.engine.datapath.opening import Opening
+from pyxfrm.engine.datapath.queue import enqueue
+from pyxfrm.engine.datapath.refused import Refused
+from pyxfrm.engine.datapath.sealing import Sealing
+from pyxfrm.engine.datapath.stat import Stat
+from pyxfrm.engine.datapath.verdict import Action, Verdict
+from pyxfrm.esp import Datagram, Drop, classify, trim
+from pyxfrm.esp.ip import upper_layer
+
+if TYPE_CHECKING:
+    from pyxfrm.engine.core import Engine
+    from pyxfrm.engine.datapath.bundle import Source
+    from pyxfrm.engine.datapath.moves import Waiting
+    from pyxfrm.engine.policy import Flow, Policy
+    from pyxfrm.engine.sa import Sa
+    from pyxfrm.esp.framing import Idents
+
+__all__ = ["Datapath"]
+
+_UDP = 17
+_MOST_ROUTES = 65536
+_REMEMBERED = frozenset((Fate.BUNDLE, Fate.CLEAR, Fate.NO_POLICY))
+_ERRNOS = {"XfrmOutStateSeqError": EOVERFLOW, "XfrmOutError": EHOSTUNREACH}  # else EINVAL
+_Routes = dict[bytes, Resolution]
+
+
+class Datapath:
+    """The data path of ``engine``, which knows it as ``engine.datapath``.
+
+    ``local(address)``  whether packets to an address (4 or 16 bytes) are for this host; default: all are
+    ``source(family, daddr, oif)``  the local address towards another, for templates that name none (families as AF_*, ``daddr`` 16 bytes); default: unknown
+    ``idents``   identifications of IPv4 headers that are made here; default: counted up
+    ``encap_ports``  UDP ports that take encapsulated ESP
+    ``cpu``      the CPU that packets are on
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        local: Callable[[bytes], bool] = lambda _: True,
+        source: Source = lambda _family, _daddr, _oif: None,
+        idents: Idents | None = None,
+        encap_ports: Iterable[int] = (4500,),
+        cpu: int = 0,
+    ) -> None:
+        self.engine = engine
+        self.local = local
+        self.source = source
+        self.encap_ports = set(encap_ports)
+        self.cpu = cpu
+        self.stat = Stat()
+        counted = count()
+        idents = idents or (lambda: next(counted) & 0xFFFF)
+        self.moves = Moves(self)
+        self.sealing = Sealing(engine, idents, self.forget)
+        self.opening = Opening(engine, self.moves, idents, self.forget)
+        self._routes: dict[tuple[int, int, int], _Routes] = {}
+        self._left: list[Verdict] = []
+        engine.datapath = self
+
+    # -- what the engine tells -----------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """A request was handled, or a timer ran off: look everything up anew."""
+        self.forget()
+        self.moves.retry()
+
+    def forget(self) -> None:
+        """Forget what was found for flows."""
+        self._routes.clear()
+
+    def leave(self, verdict: Verdict) -> None:
+        """A packet that waited has its verdict."""
+        self._left.append(verdict)
+
+    def take(self) -> list[Verdict]:
+        """The verdicts of packets that waited, since the last call."""
+        left, self._left = self._left, []
+        return left
+
+    # -- out -------------------------------------------------------------------------------------------
+
+    def output(
+        self, packet: bytes, now: float, *, mark: int = 0, if_id: int = 0, oif: int = 0
+    ) -> Verdict:
+        """One packet out."""
+        self._clock(now)
+        return self._output(packet, mark, if_id, oif)
+
+    def output_batch(
+        self,
+        packets: Iterable[bytes],
+        now: float,
+        *,
+        mark: int = 0,
+        if_id: int = 0,
+        oif: int = 0,
+    ) -> list[Verdict]:
+        """Many packets out; the same verdicts as one by one, but those of one SA in a row take less time."""
+        self._clock(now)
+        verdicts: list[Verdict] = []
+        run: list[bytes] = []
+        through: Resolution | None = None
+        for packet in packets:
+            found = self._remembered(packet, mark, if_id, oif)
+            if found is None or found is not through:
+                self._finish_run(run, through, mark, verdicts)
+                run, through = [], None
+            if found is None or len(found.sas) != 1 or self.moves.waiting:
+                verdicts.append(self._output(packet, mark, if_id, oif))
+            else:
+                run.append(packet)
+                through = found
+        self._finish_run(run, through, mark, verdicts)
+        return verdicts
+
+    def _finish_run(
+        self, run: list[bytes], through: Resolution | None, mark: int, verdicts: list[Verdict]
+    ) -> None:
+        """Seal packets that go through the same SA."""
+        if through is None:
+            return
+        self._use(through)
+        policy, sas = through.policies[0], through.sas
+        mark = _marked(mark, sas[0])
+        sealed: list[bytes | Drop | Refused]
+        try:
+            sealed = self.sealing.seal_batch(sas[0], run)
+        except Refused as no:
+            sealed = [no] * len(run)
+        for result in sealed:
+            if isinstance(result, bytes):
+                verdicts.append(Verdict(Action.PROTECTED, result, (), "", 0, policy, sas, mark))
+            else:
+                verdicts.append(self._count(_refusal(result, policy, sas)))
+
+    def _output(self, packet: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        return self._count(self._send(packet, mark, if_id, oif))
+
+    def _send(self, packet: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        """As :meth:`_try`; but what a move may still let go waits, if it may."""
+        verdict = self._try(packet, mark, if_id, oif, queue=True)
+        if verdict.counters and self.moves.may_wait(verdict.counters):
+            self.moves.add(packet, mark, if_id, oif)
+            return Verdict(Action.QUEUED, why=f"it waits for a move ({verdict.why})")
+        return verdict
+
+    def _try(self, packet: bytes, mark: int, if_id: int, oif: int, *, queue: bool) -> Verdict:
+        """The verdict over a packet; everything but the counters of the data path is done."""
+        found = self._remembered(packet, mark, if_id, oif)
+        if found is None:
+            flow = flows.decode(packet, mark, oif)
+            if flow is None:
+                return Verdict(Action.DROPPED, b"", ("XfrmOutError",), "not an IP packet", EINVAL)
+            found = self._look_up(packet, flow, if_id)
+        if found.fate is Fate.BUNDLE:
+            self._use(found)
+            return self._seal(packet, mark, found)
+        return self._unsealed(packet, mark, oif, found, queue=queue)
+
+    def _remembered(self, packet: bytes, mark: int, if_id: int, oif: int) -> Resolution | None:
+        routes = self._routes.get((mark, if_id, oif))
+        if routes is None:
+            return None
+        key = flows.key(packet)
+        return None if key is None else routes.get(key)
+
+    def _look_up(self, packet: bytes, flow: Flow, if_id: int) -> Resolution:
+        found = resolve(self.engine, flow, if_id, source=self.source, cpu=self.cpu)
+        if found.asks and not self.moves.may_wait(("XfrmOutNoStates",)):
+            carry_out(self.engine, flow, found)
+            self.forget()
+        elif found.fate in _REMEMBERED and not found.asks:
+            key = flows.key(packet)
+            if key is not None:
+                routes = self._routes.setdefault((flow.mark, if_id, flow.oif), {})
+                if len(routes) >= _MOST_ROUTES:
+                    routes.clear()
+                routes[key] = found
+        return found
+
+    def _use(self, found: Resolution) -> None:
+        """Policies that let packets pass note when."""
+        second = int(self.engine.now)
+        for policy in found.policies:
+            policy.use_time = second
+
+    def _unsealed(
+        self, packet: bytes, mark: int, oif: int, found: Resolution, *, queue: bool
+    ) -> Verdict:
+        """A packet that goes through no SA: in clear, later, or not at all."""
+        policy = found.policies[0] if found.policies else None
+        if found.fate is Fate.NO_POLICY or found.fate is Fate.CLEAR:
+            self._use(found)
+            return Verdict(Action.CLEAR, packet, (), found.why, 0, policy, (), mark)
+        if found.fate is Fate.BLOCK:
+            self._use(found)
+            counters: tuple[str, ...] = ("XfrmOutPolBlock",)
+            return Verdict(Action.DROPPED, b"", counters, found.why, EPERM, policy)
+        if found.fate is Fate.ERROR:
+            return Verdict(Action.DROPPED, b"", found.counters, found.why, found.errno, policy)
+        policy, larval_drop = found.policies[0], self.engine.sysctl.xfrm_larval_drop
+        counters = (*found.counters, "XfrmOutNoStates")
+        if larval_drop or not queue or self.moves.may_wait(counters):
+            errno = 0 if larval_drop else found.errno
+            return Verdict(Action.DROPPED, b"", counters, found.why, errno, policy)
+        self._use(found)
+        return enqueue(self.engine, policy, packet, mark, oif)
+
+    def _seal(self, packet: bytes, mark: int, found: Resolution) -> Verdict:
+        policy, sas = found.policies[0], found.sas
+        try:
+            for sa in sas:
+                mark = _marked(mark, sa)
+                packet = self.sealing.seal(sa, packet)
+        except (Drop, Refused) as no:
+            return _refusal(no, policy, sas)
+        return Verdict(Action.PROTECTED, packet, (), "", 0, policy, sas, mark)
+
+    # -- what waited -----------------------------------------------------------------------------------
+
+    def try_queued(self, packet: bytes, mark: int, oif: int) -> Action:
+        """Whether the first packet of a policy's queue could go: protected, clear, queued (not yet), dropped."""
+        flow = flows.decode(packet, mark, oif)
+        if flow is None:
+            return Action.DROPPED
+        found = resolve(self.engine, flow, source=self.source, cpu=self.cpu)
+        carry_out(self.engine, flow, found)
+        if found.fate is Fate.BUNDLE:
+            return Action.PROTECTED
+        if found.fate is Fate.CLEAR or found.fate is Fate.NO_POLICY:
+            return Action.CLEAR
+        if found.fate is Fate.WAIT and not self.engine.sysctl.xfrm_larval_drop:
+            return Action.QUEUED
+        self._count(self._unsealed(packet, mark, oif, found, queue=False))
+        return Action.DROPPED
+
+    def send_queued(self, packet: bytes, mark: int, policy_mark: int, oif: int) -> Verdict:
+        """A packet of a policy's queue, now or never."""
+        verdict = self._count(self._try(packet, policy_mark, 0, oif, queue=False))
+        return verdict if verdict.sas else verdict._replace(mark=mark)
+
+    def release(self, one: Waiting, *, hold: bool) -> Verdict | None:
+        """A packet that waits for a move tries again; None if it still has to, and may (``hold``)."""
+        verdict = self._try(one.packet, one.mark, one.if_id, one.oif, queue=False)
+        if hold and self.moves.is_lost(verdict.counters):
+            return None
+        return self._count(verdict)
+
+    # -- in --------------------------------------------------------------------------------------------
+
+    def input(
+        self, datagram: bytes, now: float, *, mark: int = 0, if_id: int = 0, oif: int = 0
+    ) -> Verdict:
+        """One datagram in. What is not for this host goes out again, by the policies for that.
+
+        ``if_id``  of the XFRM interface it came by; ``oif``: the interface that selectors compare
+        """
+        self._clock(now)
+        return self._count(self._input(datagram, mark, if_id, oif))
+
+    def input_batch(
+        self,
+        datagrams: Iterable[bytes],
+        now: float,
+        *,
+        mark: int = 0,
+        if_id: int = 0,
+        oif: int = 0,
+    ) -> list[Verdict]:
+        """Many datagrams in."""
+        self._clock(now)
+        return [self._count(self._input(one, mark, if_id, oif)) for one in datagrams]
+
+    def forward(
+        self, packet: bytes, now: float, *, mark: int = 0, if_id: int = 0, oif: int = 0
+    ) -> Verdict:
+        """One packet in clear that passes through this host, whatever ``local`` says."""
+        self._clock(now)
+        flow = flows.decode(packet, mark, oif)
+        if flow is None:
+            return self._count(
+                Verdict(Action.DROPPED, b"", ("XfrmFwdHdrError",), "not an IP packet")
+            )
+        return self._count(self._judge(packet, flow, [], if_id, XFRM_POLICY_FWD))
+
+    def _input(self, datagram: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        sas: list[Sa] = []
+        try:
+            packet = trim(datagram)
+            while True:
+                flow = flows.decode(packet, mark, oif)
+                if flow is None:
+                    raise Refused("XfrmInHdrError", "not an IP packet")
+                if not self.local(_destination(packet)):
+                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_FWD)
+                encapsulated = flow.proto == _UDP and flow.dport in self.encap_ports and not sas
+                if encapsulated:
+                    other = _other_than_esp(packet)
+                    if other is not None:
+                        return Verdict(other, packet, mark=mark)
+                elif not self.opening.is_protected(packet, flow.proto, mark):
+                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_IN)
+                step = self.opening.step(packet, mark, len(sas), encapsulated=encapsulated)
+                sas.append(step.sa)
+                mark = _marked(mark, step.sa)
+                packet = self.opening.open(packet, step)
+        except (Drop, Refused) as no:
+            return _refusal(no, None, tuple(sas))
+
+    def _judge(
+        self, packet: bytes, flow: Flow, sas: list[Sa], if_id: int, direction: int
+    ) -> Verdict:
+        """The policy check, and for what passes through this host the way out."""
+        judged = judge(self.engine, flow, sas, direction, if_id)
+        for policy in judged.policies:
+            policy.use_time = int(self.engine.now)
+        deciding = judged.policies[0] if judged.policies else None
+        through = tuple(sas)
+        if judged.counter is not None:
+            counters = (judged.counter,)
+            return Verdict(
+                Action.DROPPED, b"", counters, judged.why, 0, deciding, through, flow.mark
+            )
+        if direction == XFRM_POLICY_FWD:
+            return self._send(packet, flow.mark, 0, flow.oif)
+        return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
+
+    # -- both ------------------------------------------------------------------------------------------
+
+    def _clock(self, now: float) -> None:
+        self.engine.now = max(self.engine.now, now)
+
+    def _count(self, verdict: Verdict) -> Verdict:
+        for name in verdict.counters:
+            self.stat[name] += 1
+        return verdict
+
+
+def _marked(mark: int, sa: Sa) -> int:
+    value, mask = sa.smark
+    return value & mask | mark & ~mask
+
+
+def _refusal(no: Drop | Refused, policy: Policy | None, sas: tuple[Sa, ...]) -> Verdict:
+    counter = str(no.counter)
+    errno = _ERRNOS.get(counter, EINVAL) if counter.startswith("XfrmOut") else 0
+    return Verdict(Action.DROPPED, b"", (counter,), no.why, errno, policy, sas)
+
+
+def _destination(packet: bytes) -> bytes:
+    return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+
+
+def _other_than_esp(packet: bytes) -> Action | None:
+    """What a datagram to an encapsulation port is, if it is not ESP."""
+    kind = classify(packet[upper_layer(packet).at + 8 :])
+    if kind is Datagram.ESP:
+        return None
+    return Action.KEEPALIVE if kind is Datagram.KEEPALIVE else Action.IKE

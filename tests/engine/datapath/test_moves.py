@@ -1,0 +1,119 @@
+"""Packets that wait for a move, and an SA's old place: what Linux has not, off until asked for."""
+
+from __future__ import annotations
+
+from pyxfrm.abi import messages as m
+from pyxfrm.abi import structs as s
+from pyxfrm.abi.xfrm import AF_INET6
+from pyxfrm.engine.datapath import Action
+from tests.engine.datapath.support import IN, OUT, Host, packet4, pair, tmpl, udp
+from tests.engine.helpers import ANY4, ZERO, sa_id, v4, v6
+
+
+def numbered(i: int) -> bytes:
+    return packet4(payload=udp(1000, 2000, b"%d" % i))
+
+
+def left(host: Host) -> list[bytes]:
+    return [verdict.packet for verdict in host.datapath.take() if verdict.packet]
+
+
+def test_off_by_default() -> None:
+    one, two = pair()
+    first = one.out(packet4()).packet
+    one.move(next(iter(one.engine.sadb)), v4(1), v4(9))
+    two.move(next(iter(two.engine.sadb)), v4(1), v4(9))
+    assert one.out(packet4()).counters == ("XfrmOutNoStates",)
+    assert two.into(first).counters == ("XfrmInNoStates",)
+
+
+def test_packets_wait_for_the_move_and_leave_in_order() -> None:
+    one, two = pair()
+    one.datapath.moves.wait(5.0)
+    two.into(one.out(numbered(0)).packet)
+    one.policy(OUT, tmpl(), priority=9)
+    one.policy(OUT, action=1, priority=0, sel=ANY4._replace(proto=17))
+    assert [one.out(numbered(i)).action for i in (1, 2)] == [Action.QUEUED] * 2
+    moved = one.move(next(iter(one.engine.sadb)), v4(1), v4(9))
+    one.policy(OUT, tmpl(v4(1), v4(9)), priority=9)
+    assert one.out(numbered(3)).action is Action.QUEUED
+    assert left(one) == []
+    policies = [policy for policy in one.engine.spd if policy.action]
+    one.ok(m.XFRM_MSG_DELPOLICY, s.UserPolicyId(policies[0].sel, 0, OUT))
+    sent = left(one)
+    two.move(next(iter(two.engine.sadb)), v4(1), v4(9))
+    assert [two.into(packet).packet for packet in sent] == [numbered(i) for i in (1, 2, 3)]
+    assert (moved.replay.oseq, one.counted(), two.counted()) == (4, {}, {})
+
+
+def test_waiting_ends_by_time_and_counts() -> None:
+    one, _ = pair()
+    one.datapath.moves.wait(2.0)
+    one.ok(m.XFRM_MSG_DELSA, sa_id(0x100, v4(2)))
+    assert one.out(packet4()).action is Action.QUEUED
+    one.wait(1.0)
+    assert one.datapath.take() == []
+    assert one.engine.next_deadline() is not None
+    one.wait(1.0)
+    assert [verdict.counters for verdict in one.datapath.take()] == [("XfrmOutNoStates",)]
+    assert one.counted() == {"XfrmOutNoStates": 1}
+
+
+def test_room_is_bounded() -> None:
+    one, _ = pair()
+    one.datapath.moves.wait(2.0, packets=3)
+    one.ok(m.XFRM_MSG_DELSA, sa_id(0x100, v4(2)))
+    actions = [one.out(packet4()).action for _ in range(5)]
+    assert actions == [Action.QUEUED] * 3 + [Action.DROPPED] * 2
+    one.datapath.moves.done()
+    assert len(one.datapath.take()) == 3
+    assert one.counted() == {"XfrmOutNoStates": 5}
+
+
+def test_waiting_asks_no_key_manager() -> None:
+    one, _ = pair()
+    one.datapath.moves.wait(2.0)
+    one.ok(m.XFRM_MSG_DELSA, sa_id(0x100, v4(2)))
+    one.events()
+    one.out(packet4())
+    assert one.events() == []
+
+
+def test_the_old_place_is_good_for_a_while_and_shares_the_window() -> None:
+    one, two = pair()
+    two.datapath.moves.accept_old = 3.0
+    packets = [one.out(numbered(i)).packet for i in range(4)]
+    two.into(packets[0])
+    two.move(next(iter(two.engine.sadb)), v4(1), v4(9))
+    two.policy(IN, tmpl(v4(1), v4(9)))
+    one.move(next(iter(one.engine.sadb)), v4(1), v4(9))
+    one.policy(OUT, tmpl(v4(1), v4(9)))
+    later = one.out(numbered(4)).packet
+    assert two.into(later).action is Action.DELIVERED
+    assert two.into(packets[2]).action is Action.DELIVERED
+    for seen in (packets[0], packets[2], later):
+        assert two.into(seen).counters == ("XfrmInStateSeqError",)
+    two.wait(3.0)
+    assert two.into(packets[3]).counters == ("XfrmInNoStates",)
+
+
+def test_the_old_place_after_two_moves_wrapping_and_family() -> None:
+    one, two = pair()
+    two.datapath.moves.accept_old = 3.0
+    bare = one.out(numbered(0)).packet
+    sa = next(iter(one.engine.sadb))
+    encap = [(m.XFRMA_ENCAP, s.EncapTmpl(2, 4500, 4500, ZERO))]
+    sa = one.move(sa, v4(1), v4(2), encap)
+    wrapped = one.out(numbered(1)).packet
+    assert wrapped[9] == 17
+    one.move(sa, v6(1), v6(2), family=AF_INET6)
+    one.policy(OUT, tmpl(v6(1), v6(2), family=AF_INET6))
+    six = one.out(numbered(2)).packet
+    assert six[0] >> 4 == 6
+    mine = next(iter(two.engine.sadb))
+    mine = two.move(mine, v4(1), v4(2), encap)
+    two.move(mine, v6(1), v6(2), family=AF_INET6)
+    two.policy(IN, tmpl(ZERO, v6(2), family=AF_INET6))
+    for i, packet in enumerate((bare, wrapped, six)):
+        assert two.into(packet).packet == numbered(i)
+        assert two.into(packet).counters == ("XfrmInStateSeqError",)
