@@ -16,6 +16,7 @@ import pytest
 
 from pyxfrm import cli
 from pyxfrm.lab import Lab
+from pyxfrm.lab.fetch import iproute2
 from tests.lab.test_boot import gone
 
 FLUSH = "140000001c000500070000000000000000000000"
@@ -99,7 +100,7 @@ def test_a_kernel_of_ones_own(lab72: Lab) -> None:
     kernel = lab72.kernel
     run = xfrm(
         *("run", "--kernel-image", str(kernel.image), "--modules", str(kernel.modules)),
-        *("--", "sh", "-c", "ip xfrm state count"),
+        *("--", *iproute2().argv, "xfrm", "state", "count"),
     )
     assert b"SAD count 0" in run.stdout
 
@@ -145,7 +146,8 @@ def test_no_shell_outlives_its_host(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     pid, terminal = in_a_terminal("shell", "--", "sh", "-i")
     assert shown_until(terminal, b"# ") == b"# "
-    (kernel,) = (int(p) for p in subprocess.check_output(["pgrep", "-P", str(pid)]).split())
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    (kernel,) = map(int, children.split())
     if how is signal.SIGHUP:
         os.close(terminal)
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyxfrm.lab import JobError, Lab
+from pyxfrm.lab.fetch import iproute2
 from pyxfrm.lab.line import Frame
 
 pytestmark = pytest.mark.kernel
@@ -106,7 +107,7 @@ def test_jobs_run_in_the_process_they_were_promised(lab: Lab, fresh: bool) -> No
 
 
 def test_the_kernel_finds_modules_by_itself(lab: Lab) -> None:
-    argv = ["ip", "link", "add", "type", "vxlan", "id", "1", "dev", "lo", "dstport", "0"]
-    assert lab.run(argv).stderr == b""
+    link = ["link", "add", "type", "vxlan", "id", "1", "dev", "lo", "dstport", "0"]
+    assert lab.run([*iproute2().argv, *link]).stderr == b""
     assert b"vxlan" in lab.run(["cat", "/proc/modules"]).stdout
     assert lab.run(["modprobe", "no-such-module"]).returncode == 1
