@@ -34,7 +34,7 @@ INPUTS = {
         "policy counters",
         "policy use times",
     ),
-    "raised": ("ACQUIREs", "MAPPINGs", "REPORTs"),
+    "raised": ("ACQUIREs", "MAPPINGs", "REPORTs", "replay events"),
     "set": ("settings", "socket policies", "table sizes", "devices"),
 }
 OTHERS = "others"

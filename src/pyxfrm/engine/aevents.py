@@ -86,7 +86,7 @@ def _ran_off(engine: Engine, sa: Sa, _: float, *, heard: bool = True) -> None:
 
 def _tell(engine: Engine, sa: Sa, cause: int) -> None:
     sa.told = sa.esn or sa.replay
-    notify_events.told_aevent(engine, sa, cause)
+    notify_events.told_aevent(engine, sa, cause, *engine.chance.leftovers())
     if sa.traits.maxage:
         if not sa.replay_due:
             sa.deferred = False

@@ -18,6 +18,8 @@ class Chance:
     ``spi(low, high)``  an SPI of the inclusive range, host order; called again if it is taken
     ``acquire_seq()``   the next ACQUIRE's sequence number: 1, 2, ... (net/xfrm/xfrm_state.c: xfrm_get_acqseq)
     ``policy_index(direction)``  an index for a new policy, or None to count as the kernel does
+    ``leftovers()``  (sequence number, port) of a NEWAE that no request caused: the kernel forgets to set them, and sends
+                     what lies on its stack (net/xfrm/xfrm_replay.c: xfrm_replay_notify); here zeros
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Chance:
         self._acquires = count(1)
         self.acquire_seq: Callable[[], int] = lambda: next(self._acquires)
         self.policy_index: Callable[[int], int | None] = policy_index or (lambda _: None)
+        self.leftovers: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
     def _spread(self, low: int, high: int) -> int:
         # Multiplying by an odd number visits all residues of a power of two before it repeats.

@@ -260,6 +260,8 @@ def traffic() -> Iterator[Step]:
     """Packets through SAs on the loopback device: counters, limits in packets, ACQUIRE, dumps of used SAs."""
     say = _Says()
     yield Link("lo", addresses=("127.0.0.2/8",))
+    for setting in ("disable_xfrm", "disable_policy"):
+        yield Sysctl(f"net.ipv4.conf.lo.{setting}", "0")
     few = NO_LIMITS._replace(soft_packet_limit=2, hard_packet_limit=5)
     yield say(m.XFRM_MSG_NEWPOLICY, ASK, policy(XFRM_POLICY_OUT), [tmpl()])
     yield udp()

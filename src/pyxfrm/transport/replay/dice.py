@@ -27,9 +27,14 @@ class Dice(Chance):
         self.offer()
 
     def offer(
-        self, spi: int | None = None, index: int | None = None, acquire: int | None = None
+        self,
+        spi: int | None = None,
+        index: int | None = None,
+        acquire: int | None = None,
+        leftovers: tuple[int, int] = (0, 0),
     ) -> None:
         """What the next step shows."""
+        self.leftovers = lambda: leftovers
         self.offered_spi = spi
         self.offered_index = index
         self.offered_acquire = acquire

@@ -20,10 +20,10 @@ from pyxfrm.abi.structs import (
     UserSaInfo,
     UserTmpl,
 )
-from pyxfrm.engine import inputs, traffic
+from pyxfrm.abi.xfrm import XFRM_AE_CE
+from pyxfrm.engine import aevents, inputs, traffic
 from pyxfrm.engine.core import Engine
 from pyxfrm.engine.inputs import SaUse
-from pyxfrm.engine.lifetime import check_counters
 from pyxfrm.engine.policy import Flow, Policy
 from pyxfrm.engine.sa import NO_PCPU, Sa, same_address
 from pyxfrm.errors import UsageError
@@ -85,7 +85,7 @@ class Inputs:
         """Let the engine raise what the kernel raised by itself, or do what another program did."""
         self.engine.now = max(self.engine.now, self.now)
         made = messages.decode(event.message)
-        if made.header.nlmsg_pid:
+        if made.header.nlmsg_pid and made.header.nlmsg_type != m.XFRM_MSG_NEWAE:
             self.others.repeat(made, self.now)
             return
         row = _RAISED.get(made.header.nlmsg_type)
@@ -247,8 +247,8 @@ class Inputs:
         if sa is None:
             return
         if _full(info, hard):
-            check_counters(self.engine, sa)
-        if not _full(info, hard) or hard:
+            traffic.admit(self.engine, sa)
+        else:
             self._run_timers(sa)
 
     def policy_expire(self, made: Message) -> None:
@@ -261,6 +261,18 @@ class Inputs:
         """Let its timer run until it says something, or is not due for long."""
         while not self.outbox and inputs.run_timer(self.engine, subject, self.now + EARLY):
             pass
+
+    def aevent_alone(self, made: Message) -> None:
+        """NEWAE: the engine tells when sequence numbers have moved far enough, or its own timer has run off."""
+        sa = self._find(made.body.sa_id, made.body.saddr, made)
+        if sa is None:
+            return
+        self.dice.offer(leftovers=(made.header.nlmsg_seq, made.header.nlmsg_pid))
+        if made.body.flags & XFRM_AE_CE:
+            self._run_timers(sa)
+        if not self.outbox:
+            aevents.numbers_moved(self.engine, sa)
+        self.counts["replay events"] += 1
 
     def report(self, made: Message) -> None:
         """REPORT: all of it comes from a packet."""
@@ -325,6 +337,7 @@ _RAISED: dict[int, Callable[[Inputs, Message], None]] = {
     m.XFRM_MSG_ACQUIRE: Inputs.acquire,
     m.XFRM_MSG_MAPPING: Inputs.mapping,
     m.XFRM_MSG_EXPIRE: Inputs.expire,
+    m.XFRM_MSG_NEWAE: Inputs.aevent_alone,
     m.XFRM_MSG_POLEXPIRE: Inputs.policy_expire,
     m.XFRM_MSG_REPORT: Inputs.report,
 }
