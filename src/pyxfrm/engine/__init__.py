@@ -10,12 +10,18 @@ threads, clocks or random numbers here.
 ``request``   one message on its way through a handler
 ``refusal``   the only way a handler says no
 ``replies``   the only place that builds ACK, error, extended ACK, DONE and dumps
-``notify``    who hears of a change
+``notify``, ``notify_events``, ``notify_policy``  who hears of a change
 ``sa``, ``sadb``        an SA; the SA database with the kernel's lookup rules and order
-``live``      what an SA's packets use: its sealer and opener, which go with it when it moves
-``policy``, ``spd``     a policy; the policy database
+``sa_verify``, ``sa_build``, ``sa_install``, ``sa_encode``  an SA from a request: checked, made, put in; and back to bytes
+``algorithms``, ``ipcomp``, ``offload``, ``security``       what an SA leans on
+``larval``, ``lifetime``, ``aevents``                       how an SA begins, ends and tells of itself
 ``migrate``   the rule: old SA + request + profile -> new SA or refusal; no side effect
-``datapath``  packets through it all
+``policy``, ``spd``     a policy; the policy database; ``spd_chains``: which policy a packet meets
+``policy_verify``, ``policy_install``, ``policy_encode``    a policy from a request, its life, and back to bytes
+``devices``, ``links``  devices that can offload, and what goes with one
+``datapath``, ``live``, ``traffic``  packets through it all; what an SA's packets use; what packets do to SAs
+``inputs``    what is told to the engine from outside netlink
+``timers``, ``chance``, ``sysctl``, ``hashing``             what a kernel has besides
 ``handlers``  one file per family of messages
 """
 

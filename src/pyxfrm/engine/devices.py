@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pyxfrm.errors import UsageError
+
 if TYPE_CHECKING:
     from pyxfrm.engine.sa import Sa
 
@@ -55,3 +57,8 @@ class Devices:
     def get(self, ifindex: int) -> Device | None:
         """The device of that number, None if there is none."""
         return self._by_index.get(ifindex)
+
+    def remove(self, ifindex: int) -> None:
+        """Forget a device; what it carried is not its business (:mod:`pyxfrm.engine.links`)."""
+        if self._by_index.pop(ifindex, None) is None:
+            raise UsageError(f"device {ifindex} does not exist: add it first")
