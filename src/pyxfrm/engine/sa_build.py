@@ -30,7 +30,7 @@ from pyxfrm.engine.algorithms import find_aead, find_auth, find_cipher, find_com
 from pyxfrm.engine.offload import add_offload
 from pyxfrm.engine.refusal import Refusal
 from pyxfrm.engine.replies import attr
-from pyxfrm.engine.sa import NO_PCPU, Iptfs, Sa, Traits
+from pyxfrm.engine.sa import NO_PCPU, Iptfs, Sa, State, Traits
 from pyxfrm.engine.sa_verify import key_bytes
 from pyxfrm.engine.security import security_context
 from pyxfrm.wire.codec import codec
@@ -80,6 +80,8 @@ def build_sa(request: Request, info: UserSaInfo) -> Sa:
     try:
         _finish(request, sa)
     except Refusal:
+        # A device that took it already is not told: its table leaks, as the kernel's drivers' do.
+        sa.state = State.DEAD
         ipcomp.detach(engine, sa)
         raise
     return sa
