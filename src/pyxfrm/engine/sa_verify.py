@@ -46,13 +46,15 @@ _AEAD_HEAD = _AUTH_HEAD = 72  # struct xfrm_algo_aead, struct xfrm_algo_auth
 _ALGO_HEAD = 68  # struct xfrm_algo
 _NAME_END = 63
 
-_IPTFS_OPTIONS = (
-    m.XFRMA_IPTFS_DROP_TIME,
-    m.XFRMA_IPTFS_REORDER_WINDOW,
-    m.XFRMA_IPTFS_DONT_FRAG,
-    m.XFRMA_IPTFS_INIT_DELAY,
-    m.XFRMA_IPTFS_MAX_QSIZE,
-    m.XFRMA_IPTFS_PKT_SIZE,
+_IPTFS_OPTIONS = frozenset(
+    (
+        m.XFRMA_IPTFS_DROP_TIME,
+        m.XFRMA_IPTFS_REORDER_WINDOW,
+        m.XFRMA_IPTFS_DONT_FRAG,
+        m.XFRMA_IPTFS_INIT_DELAY,
+        m.XFRMA_IPTFS_MAX_QSIZE,
+        m.XFRMA_IPTFS_PKT_SIZE,
+    )
 )
 
 
@@ -117,21 +119,25 @@ def verify_selector(family: int, sel: Selector) -> None:
 # -- what a protocol needs and forbids ---------------------------------------------------------------
 
 
-def _any(attrs: Attrs, *numbers: int) -> bool:
-    return any(number in attrs for number in numbers)
+# Attributes by what they are for; ``isdisjoint`` asks for any of them without a loop.
+_AUTHS = frozenset((m.XFRMA_ALG_AUTH, m.XFRMA_ALG_AUTH_TRUNC))
+_APART = _AUTHS | {m.XFRMA_ALG_CRYPT}
+_NOT_AH = frozenset((m.XFRMA_ALG_AEAD, m.XFRMA_ALG_CRYPT, m.XFRMA_ALG_COMP, m.XFRMA_TFCPAD))
+_NOT_COMP = _APART | {m.XFRMA_ALG_AEAD, m.XFRMA_TFCPAD}
+_NOT_MOBILITY = _NOT_COMP | {m.XFRMA_ALG_COMP, m.XFRMA_ENCAP, m.XFRMA_SEC_CTX}
 
 
 def _verify_ah(_: UserSaInfo, attrs: Attrs) -> None:
-    if not _any(attrs, m.XFRMA_ALG_AUTH, m.XFRMA_ALG_AUTH_TRUNC):
+    if _AUTHS.isdisjoint(attrs):
         raise Refusal(EINVAL, "Missing required attribute for AH: AUTH_TRUNC or AUTH")
-    if _any(attrs, m.XFRMA_ALG_AEAD, m.XFRMA_ALG_CRYPT, m.XFRMA_ALG_COMP, m.XFRMA_TFCPAD):
+    if not _NOT_AH.isdisjoint(attrs):
         raise Refusal(EINVAL, "Invalid attributes for AH: AEAD, CRYPT, COMP, TFCPAD")
 
 
 def _verify_esp(info: UserSaInfo, attrs: Attrs) -> None:
     if m.XFRMA_ALG_COMP in attrs:
         raise Refusal(EINVAL, "Invalid attribute for ESP: COMP")
-    apart = _any(attrs, m.XFRMA_ALG_AUTH, m.XFRMA_ALG_AUTH_TRUNC, m.XFRMA_ALG_CRYPT)
+    apart = not _APART.isdisjoint(attrs)
     combined = m.XFRMA_ALG_AEAD in attrs
     if not apart and not combined:
         raise Refusal(
@@ -145,21 +151,14 @@ def _verify_esp(info: UserSaInfo, attrs: Attrs) -> None:
         )
     if m.XFRMA_TFCPAD in attrs and info.mode != x.XFRM_MODE_TUNNEL:
         raise Refusal(EINVAL, "TFC padding can only be used in tunnel mode")
-    if info.mode != x.XFRM_MODE_IPTFS and _any(attrs, *_IPTFS_OPTIONS):
+    if info.mode != x.XFRM_MODE_IPTFS and not _IPTFS_OPTIONS.isdisjoint(attrs):
         raise Refusal(EINVAL, "IP-TFS options can only be used in IP-TFS mode")
 
 
 def _verify_comp(info: UserSaInfo, attrs: Attrs) -> None:
     if m.XFRMA_ALG_COMP not in attrs:
         raise Refusal(EINVAL, "Missing required attribute for COMP: COMP")
-    if _any(
-        attrs,
-        m.XFRMA_ALG_AEAD,
-        m.XFRMA_ALG_AUTH,
-        m.XFRMA_ALG_AUTH_TRUNC,
-        m.XFRMA_ALG_CRYPT,
-        m.XFRMA_TFCPAD,
-    ):
+    if not _NOT_COMP.isdisjoint(attrs):
         raise Refusal(EINVAL, "Invalid attributes for COMP: AEAD, AUTH, AUTH_TRUNC, CRYPT, TFCPAD")
     if info.id.spi >= 0x10000:
         raise Refusal(EINVAL, "SPI is too large for COMP (must be < 0x10000)")
@@ -167,17 +166,7 @@ def _verify_comp(info: UserSaInfo, attrs: Attrs) -> None:
 
 def _verify_mobility(_: UserSaInfo, attrs: Attrs) -> None:
     """Destination options and routing header of Mobile IPv6."""
-    if _any(
-        attrs,
-        m.XFRMA_ALG_COMP,
-        m.XFRMA_ALG_AUTH,
-        m.XFRMA_ALG_AUTH_TRUNC,
-        m.XFRMA_ALG_AEAD,
-        m.XFRMA_ALG_CRYPT,
-        m.XFRMA_ENCAP,
-        m.XFRMA_SEC_CTX,
-        m.XFRMA_TFCPAD,
-    ):
+    if not _NOT_MOBILITY.isdisjoint(attrs):
         raise Refusal(EINVAL, "Invalid attributes for DSTOPTS/ROUTING")
     if m.XFRMA_COADDR not in attrs:
         raise Refusal(EINVAL, "Missing required COADDR attribute for DSTOPTS/ROUTING")
