@@ -1,8 +1,9 @@
-"""Fixtures for every room: real kernels, booted once for each pytest worker."""
+"""Fixtures for every room: real kernels, booted once for each pytest worker; and how many conformance cases ran where."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,3 +41,30 @@ def lab72() -> Iterator[Lab]:
 def lab612() -> Iterator[Lab]:
     """Linux 6.12, which has not."""
     yield from _booted("6.12")
+
+
+_LANES = {
+    "test_engine": "engine",
+    "test_linux_7_2": "Linux 7.2",
+    "test_linux_6_12": "Linux 6.12",
+    "test_host": "this host",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line: cases by lane."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for outcome in ("passed", "failed", "skipped"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            path, _, test = report.nodeid.partition("::")
+            lane = _LANES.get(test.partition("[")[0])
+            if path.endswith("conformance/test_conformance.py") and lane:
+                counts[lane, outcome] += 1
+    if not counts:
+        return
+    words = []
+    for lane in _LANES.values():
+        found = [f"{n} {what}" for (one, what), n in sorted(counts.items()) if one == lane]
+        if found:
+            words.append(f"{lane}: {', '.join(found)}")
+    terminalreporter.write_line(f"conformance cases by lane: {'; '.join(words)}")

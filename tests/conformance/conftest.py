@@ -1,10 +1,9 @@
-"""What the kernels did, once for the whole test run however many workers there are; and how many cases ran where."""
+"""What the kernels did, once for the whole test run however many workers there are."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,30 +40,3 @@ def linux72(request: pytest.FixtureRequest) -> Results:
 def linux612(request: pytest.FixtureRequest) -> Results:
     """What Linux 6.12 did in every case."""
     return _shared(request, "6.12", "lab612")
-
-
-_LANES = {
-    "test_engine": "engine",
-    "test_linux_7_2": "Linux 7.2",
-    "test_linux_6_12": "Linux 6.12",
-    "test_host": "this host",
-}
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line: cases by lane."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for outcome in ("passed", "failed", "skipped"):
-        for report in terminalreporter.stats.get(outcome, ()):
-            path, _, test = report.nodeid.partition("::")
-            lane = _LANES.get(test.partition("[")[0])
-            if path.endswith("conformance/test_conformance.py") and lane:
-                counts[lane, outcome] += 1
-    if not counts:
-        return
-    words = []
-    for lane in _LANES.values():
-        found = [f"{n} {what}" for (one, what), n in sorted(counts.items()) if one == lane]
-        if found:
-            words.append(f"{lane}: {', '.join(found)}")
-    terminalreporter.write_line(f"conformance cases by lane: {'; '.join(words)}")

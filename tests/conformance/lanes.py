@@ -8,13 +8,17 @@ A case is alike on two lanes if every step has the same outcome on both, byte fo
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
+from pyxfrm.abi import messages as m
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
+from pyxfrm.engine.chance import Chance
 from pyxfrm.lab import Lab
 from pyxfrm.lab.imitation import Imitator
 from pyxfrm.lab.script import Outcome, Send, Step, Transcript
 from pyxfrm.wire import describe
+from pyxfrm.wire.messages import decode_all
 from tests.conformance.cases import CASES
 from tests.conformance.talk import Talk
 
@@ -41,9 +45,23 @@ def cases_of(profile: Profile) -> list[str]:
     return [n for n in NAMES if not CASES[n].profiles or profile.name in CASES[n].profiles]
 
 
-def on_engine(name: str, profile: Profile) -> Talk:
-    """Run a case on a fresh engine."""
-    return CASES[name].run(Talk(Imitator(profile), profile))
+def on_engine(name: str, profile: Profile, kernel: Transcript | None = None) -> Talk:
+    """Run a case on a fresh engine; what a kernel decided by chance in it is decided alike."""
+    chance = None if kernel is None else _chance(kernel)
+    return CASES[name].run(Talk(Imitator(profile, chance), profile))
+
+
+def _chance(kernel: Transcript) -> Chance:
+    """The acquire numbers of a kernel, which counts them for all namespaces together, and the SPIs that it chose."""
+    read = [one for data in kernel.datagrams for one in decode_all(data)]
+    acquires = [one.body.seq for one in read if one.header.nlmsg_type == m.XFRM_MSG_ACQUIRE]
+    shown = [one for one in read if one.header.nlmsg_type == m.XFRM_MSG_NEWSA]
+    larval = dict.fromkeys(one.body.id.spi for one in shown if not one.body.sel.family)
+    spis = iter(larval)
+    chance = Chance(spi=lambda low, high: next((n for n in spis if low <= n <= high), low))
+    if acquires:
+        chance.acquire_seq = count(acquires[0]).__next__
+    return chance
 
 
 def on_kernel(lab: Lab, profile: Profile) -> Results:

@@ -18,7 +18,8 @@ def agree(name: str, profile: Profile, results: Results) -> None:
     result = results[name]
     assert not result["error"], f"{result['error']}\n{result['traceback']}"
     assert result["value"]["failed"] == [], "the kernel did not do what the case expects"
-    assert differences(on_engine(name, profile), transcript(result)) == []
+    kernel = transcript(result)
+    assert differences(on_engine(name, profile, kernel), kernel) == []
 
 
 @pytest.mark.kernel

@@ -170,7 +170,8 @@ def test_nobody_to_ask() -> None:
 def test_nobody_with_room() -> None:
     talk = Talk()
     held = policy(talk, template())
-    talk.listener.rcvbuf = -1
+    talk.listener.rcvbuf = 0
+    talk.listener.put(b"one fits always")
     assert traffic.acquire(talk.engine, held, held.templates[0], FLOW) is None
     assert len(talk.engine.sadb) == 0
 

@@ -26,6 +26,6 @@ threads, clocks or random numbers here.
 """
 
 from pyxfrm.engine.core import Engine
-from pyxfrm.engine.port import Port
+from pyxfrm.engine.port import GROUPS, Port
 
-__all__ = ["Engine", "Port"]
+__all__ = ["Engine", "GROUPS", "Port"]

@@ -15,17 +15,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from errno import EAGAIN
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_MIN_TYPE
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
-from pyxfrm.abi.xfrm import XFRMNLGRP_AEVENTS, XFRMNLGRP_MAX
+from pyxfrm.abi.xfrm import XFRMNLGRP_AEVENTS
 from pyxfrm.engine import aevents, replies
 from pyxfrm.engine.chance import Chance
 from pyxfrm.engine.devices import Devices
 from pyxfrm.engine.dispatch import dispatch
 from pyxfrm.engine.ipcomp import TunnelSpis
-from pyxfrm.engine.port import DEFAULT_RCVBUF, Port
+from pyxfrm.engine.port import DEFAULT_RCVBUF, GROUPS, Port
 from pyxfrm.engine.refusal import Refusal
 from pyxfrm.engine.request import Request
 from pyxfrm.engine.sadb import Sadb
@@ -78,7 +79,7 @@ class Engine:
         self.twins = 0
         self.ports: dict[int, Port] = {}
         self.now = 0.0
-        self._members: dict[int, list[Port]] = {g: [] for g in range(1, XFRMNLGRP_MAX + 1)}
+        self._members: dict[int, list[Port]] = {g: [] for g in range(1, GROUPS + 1)}
 
     # -- ports ---------------------------------------------------------------------------------
 
@@ -108,9 +109,9 @@ class Engine:
         self.ports.pop(port.portid, None)
 
     def join(self, port: Port, group: int) -> None:
-        """NETLINK_ADD_MEMBERSHIP."""
+        """NETLINK_ADD_MEMBERSHIP. Groups above XFRMNLGRP_MAX can be joined, and never say anything."""
         if group not in self._members:
-            raise UsageError(f"multicast group {group} does not exist: 1 to {XFRMNLGRP_MAX}")
+            raise UsageError(f"multicast group {group} does not exist: 1 to {GROUPS}")
         if group == XFRMNLGRP_AEVENTS and not self._members[group]:
             aevents.watch(self)
         if port not in self._members[group]:
@@ -162,11 +163,12 @@ class Engine:
     def receive_from(self, port: Port, size: int = 32768) -> tuple[int, bytes] | None:
         """As :meth:`receive`, with the multicast group it came through (0: it was sent to this port)."""
         taken = port.pop()
-        if taken is None:
-            return None
-        port.max_read = min(max(port.max_read, size), replies.LARGEST_DATAGRAM)
-        if port.dump is not None and port.queued <= port.rcvbuf // 2:
-            replies.continue_dump(self, port)
+        if taken is not None:
+            port.max_read = min(max(port.max_read, size), replies.LARGEST_DATAGRAM)
+            goes_on = port.dump is not None and port.queued <= port.rcvbuf // 2
+            if goes_on and not replies.continue_dump(self, port):
+                port.overrun = True
+        port.woken()
         return taken
 
     def _one(self, request: Request) -> None:
@@ -187,11 +189,22 @@ class Engine:
 
     # -- out -------------------------------------------------------------------------------------
 
-    def unicast(self, port: Port, datagram: bytes) -> None:
-        """Send to one socket."""
+    def unicast(self, port: Port, datagram: bytes) -> bool:
+        """Send to one socket; False if it has no room."""
         if self.observer is not None:
             self.observer(port.portid, 0, datagram)
-        port.put(datagram)
+        return port.put(datagram)
+
+    def answer(self, port: Port, datagram: bytes) -> None:
+        """Send what a request asked for; EAGAIN if its socket has no room (nlmsg_unicast)."""
+        if not self.unicast(port, datagram):
+            raise Refusal(EAGAIN)
+
+    def dumped(self, port: Port, datagram: bytes, size: int) -> None:
+        """Send a datagram of a dump, for which ``size`` bytes were set aside."""
+        if self.observer is not None:
+            self.observer(port.portid, 0, datagram)
+        port.put_part(datagram, size)
 
     def multicast(self, group: int, datagram: bytes) -> bool:
         """Send to a group; False if nobody has joined it, or none of them had room."""

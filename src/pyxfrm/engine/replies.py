@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from errno import EBUSY
+from errno import EBUSY, ENOBUFS
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.abi import netlink as nl
@@ -214,23 +214,27 @@ def start_dump(request: Request, begin: Callable[[Request], Iterator[Step]]) -> 
         if no.text is not None:
             request.text = no.text
     port.dump = dump
-    continue_dump(request.engine, port)
+    if not continue_dump(request.engine, port):
+        raise Refusal(ENOBUFS)
 
 
-def continue_dump(engine: Engine, port: Port) -> None:
-    """Send the next datagram of the dump on a port, with DONE if it is the last and there is room."""
+def continue_dump(engine: Engine, port: Port) -> bool:
+    """Send the next datagram of the dump on a port, with DONE if it is the last; False if the port has no room for one."""
     dump = port.dump
     if dump is None:
-        return
+        return True
     room = max(FIRST_DATAGRAM, port.max_read)
+    if not port.has_room(room):
+        return False
     chunk = b"" if dump.fail else dump.fill(room)
     # The kernel calls a dump once more after its last message: an empty answer is what ends it.
     if chunk:
-        engine.unicast(port, chunk)
         dump.request.text = None  # a warning goes out with a DONE of the same call, or never
     else:
-        engine.unicast(port, _done(dump, port, room))
+        chunk = _done(dump, port, room)
         port.dump = None
+    engine.dumped(port, chunk, room)
+    return True
 
 
 def _done(dump: Dump, port: Port, room: int) -> bytes:

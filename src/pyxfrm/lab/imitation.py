@@ -14,8 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi.profiles import LINUX_7_2, Profile
-from pyxfrm.engine import Engine, Port
+from pyxfrm.engine import GROUPS, Engine, Port
 from pyxfrm.engine.devices import Device
+from pyxfrm.engine.port import LEAST_RCVBUF
 from pyxfrm.lab import script as steps
 from pyxfrm.lab.script import Outcome, Received, Script, Transcript
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Imitator", "run"]
 
+_LARGEST_SEND = 212_992 - 32  # net.core.wmem_default, less what netlink keeps for itself
 _SYSCTLS = {
     "net.core.xfrm_aevent_etime": "xfrm_aevent_etime",
     "net.core.xfrm_aevent_rseqth": "xfrm_aevent_rseqth",
@@ -49,7 +51,6 @@ class Imitator:
         self.now = 1_700_000_000.5
         self._ports: dict[str, Port] = {}
         self._opener: dict[str, bool] = {}
-        self._quiet: set[str] = set()
         self._does: dict[type[Any], Callable[[Any], Outcome | None]] = {
             steps.Open: self._open,
             steps.Close: self._close,
@@ -75,22 +76,31 @@ class Imitator:
     def _open(self, step: steps.Open) -> Outcome | None:
         if step.port in self.engine.ports:
             return Outcome(errno.EADDRINUSE)
+        for group in step.groups:
+            if not step.privileged:
+                return Outcome(errno.EPERM)
+            if not 0 < group <= GROUPS:
+                return Outcome(errno.EINVAL)
         port = self.engine.port(step.port, step.groups, ext_ack=step.ext_ack, cap_ack=step.cap_ack)
         if step.rcvbuf:
-            port.rcvbuf = 2 * step.rcvbuf  # as the kernel does with what it is asked for
+            port.rcvbuf = max(2 * step.rcvbuf, LEAST_RCVBUF)  # what the kernel makes of it
         self._ports[step.socket] = port
         self._opener[step.socket] = step.privileged
-        if step.no_enobufs:
-            self._quiet.add(step.socket)
+        port.no_enobufs = step.no_enobufs
         return None
 
     def _close(self, step: steps.Close) -> None:
         self.engine.close(self._ports.pop(step.socket))
 
-    def _send(self, step: steps.Send) -> None:
+    def _send(self, step: steps.Send) -> Outcome | None:
         port = self._ports[step.socket]
         port.capable = step.privileged and (step.addressed or self._opener[step.socket])
+        if not step.data:
+            return Outcome(errno.ENODATA)
+        if len(step.data) > _LARGEST_SEND:
+            return Outcome(errno.EMSGSIZE)
         self.engine.submit(step.data, port, self.now)
+        return None
 
     def _receive(self, step: steps.Receive) -> Outcome:
         port = self._ports[step.socket]
@@ -101,9 +111,13 @@ class Imitator:
     def _arrivals(self, step: steps.Receive) -> Iterator[Received]:
         """Every datagram until the socket is empty; a lost one shows as its errno."""
         port = self._ports[step.socket]
-        if port.take_overrun() and step.socket not in self._quiet:
-            yield Received(b"", errno=errno.ENOBUFS)
-        while (taken := self.engine.receive_from(port, step.size)) is not None:
+        while True:
+            if port.take_overrun():
+                yield Received(b"", errno=errno.ENOBUFS)
+                continue
+            taken = self.engine.receive_from(port, step.size)
+            if taken is None:
+                return
             group, data = taken
             yield Received(data[: step.size], groups=1 << group - 1 if group else 0)
 

@@ -149,6 +149,18 @@ def spi_zero(t: Talk) -> None:
 
 
 @case("ALLOCSPI")
+def range_of_numbers(t: Talk) -> None:
+    """Of a range a free number is taken at random"""
+    drawn = []
+    for number in range(8):
+        shown = alloc(t, ask(0x1000, 0x1FFF, reqid=number))
+        drawn.append(shown.body.id.spi)
+    t.check(all(0x1000 <= spi <= 0x1FFF for spi in drawn), "outside of the range")
+    t.check(len(set(drawn)) == 8, "one twice")
+    t.dump_sas()
+
+
+@case("ALLOCSPI")
 def full_range(t: Talk) -> None:
     """The range of all numbers has no size, and so no SPI: a fault of shipped kernels"""
     t.refuse(ENOENT, NO_SPI, ALLOC, ask(0, 0xFFFFFFFF))

@@ -80,7 +80,7 @@ def get_ae(request: Request) -> None:
     event = _aevent_id(request.data, request.body)
     sa = _find(request, event)
     made = notify_events.aevent(request.engine, sa, event.flags, request.seq, request.pid)
-    request.engine.unicast(request.port, made)
+    request.engine.answer(request.port, made)
 
 
 def new_ae(request: Request) -> None:

@@ -40,7 +40,7 @@ _THRESHOLDS = (
 
 def _reply(request: Request, kind: int, payload: bytes) -> None:
     made = message(kind, 0, request.seq, request.port.portid, payload)
-    request.engine.unicast(request.port, made)
+    request.engine.answer(request.port, made)
 
 
 def _flags(request: Request) -> bytes:

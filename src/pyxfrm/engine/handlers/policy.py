@@ -104,7 +104,7 @@ def get_policy(request: Request) -> None:
         if 16 + len(payload) > FIRST_DATAGRAM:
             raise Refusal(EMSGSIZE)
         made = message(m.XFRM_MSG_NEWPOLICY, 0, request.seq, request.port.portid, payload)
-        request.engine.unicast(request.port, made)
+        request.engine.answer(request.port, made)
         return
     by_index = bool(asked.index)
     remove_policy(request.engine, policy, prune=not by_index)

@@ -111,7 +111,7 @@ def _reply(request: Request, sa: Sa) -> None:
     if 16 + len(payload) > FIRST_DATAGRAM:
         raise Refusal(EMSGSIZE)
     made = message(m.XFRM_MSG_NEWSA, 0, request.seq, request.port.portid, payload)
-    request.engine.unicast(request.port, made)
+    request.engine.answer(request.port, made)
 
 
 def _dump_one(sa: Sa, request: Request, at: int) -> bytes:
