@@ -24,7 +24,7 @@ from pyxfrm.relocation.sight import Target, arrived, look_for
 from pyxfrm.relocation.steps import Outcome
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from pyxfrm.relocation.wish import Wish
-from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed
+from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed, every
 from tests.relocation.traffic import Traffic
 from tests.relocation.world import A6, C6, A, B, C, D, World, child, host_pair
 
@@ -147,7 +147,7 @@ def steps_of(case: Case, tmp: Path) -> int:
     return fuse.burnt
 
 
-# One case for each way of working dies at every step here; test_death_everywhere has the rest.
+# One case for each way of working dies at every step always; the others with PYXFRM_EXHAUSTIVE.
 FIRST = (
     "migrate-state-both",
     "hold-both",
@@ -158,26 +158,12 @@ FIRST = (
     "hosts",
     "overlay",
 )
-LATER = tuple(name for name in CASES if name not in FIRST)
 
 
 @pytest.mark.parametrize("abort", [False, True], ids=["resume", "abort"])
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", CASES)
 def test_death_after_every_step(name: str, abort: bool, tmp_path: Path) -> None:
-    die_and_go_on(name, abort, tmp_path, 1)
-
-
-@pytest.mark.parametrize("abort", [False, True], ids=["resume", "abort"])
-@pytest.mark.parametrize("name", LATER)
-def test_death_after_some_steps(name: str, abort: bool, tmp_path: Path) -> None:
-    die_and_go_on(name, abort, tmp_path, 5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("abort", [False, True], ids=["resume", "abort"])
-@pytest.mark.parametrize("name", LATER)
-def test_death_everywhere(name: str, abort: bool, tmp_path: Path) -> None:
-    die_and_go_on(name, abort, tmp_path, 1)
+    die_and_go_on(name, abort, tmp_path, 1 if name in FIRST else every(5))
 
 
 def die_and_go_on(name: str, abort: bool, tmp_path: Path, stride: int) -> None:

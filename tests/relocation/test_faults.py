@@ -177,6 +177,18 @@ def test_an_sa_replaced_since_the_plan_stops_it(tmp_path: Path) -> None:
     assert "another SA" in outcome.troubles[0]
 
 
+def test_an_sa_replaced_by_its_like_stops_it(tmp_path: Path) -> None:
+    """Same SPI, addresses, algorithms and reqid, but installed at another time: a restarted daemon's."""
+    scene = Scene(CASES["hold-local"], tmp_path)
+    old = scene.plan.sas[0].old
+    scene.world.xfrm.delete_sa(old.id)
+    scene.world.host.clock = lambda: old.added + 100.0
+    scene.world.xfrm.add_sa(sa(old.saddr, old.id.daddr, old.id.spi))
+    outcome = scene.world.driver().relocate(scene.plan)
+    assert outcome.state is State.AS_BEFORE
+    assert "another SA" in outcome.troubles[0]
+
+
 def test_a_policy_changed_since_the_plan_stops_it(tmp_path: Path) -> None:
     from dataclasses import replace
 

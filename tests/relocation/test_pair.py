@@ -18,7 +18,7 @@ from pyxfrm.relocation.run import Steps
 from pyxfrm.relocation.sight import Target, arrived, look_for
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from pyxfrm.relocation.wish import Wish
-from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed
+from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed, every
 from tests.relocation.traffic import Traffic
 from tests.relocation.world import A, B, C, D, World, child, policy, sa
 
@@ -107,15 +107,8 @@ def test_both_ends_move(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("abort", [False, True], ids=["resume", "abort"])
 @pytest.mark.parametrize("name", CASES)
-def test_death_after_some_steps_of_a_pair(name: str, abort: bool, tmp_path: Path) -> None:
-    die_and_go_on(name, abort, tmp_path, 7)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("abort", [False, True], ids=["resume", "abort"])
-@pytest.mark.parametrize("name", CASES)
 def test_death_after_every_step_of_a_pair(name: str, abort: bool, tmp_path: Path) -> None:
-    die_and_go_on(name, abort, tmp_path, 1)
+    die_and_go_on(name, abort, tmp_path, every(7))
 
 
 def die_and_go_on(name: str, abort: bool, tmp_path: Path, stride: int) -> None:

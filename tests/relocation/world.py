@@ -30,6 +30,7 @@ from pyxfrm.model import (
 from pyxfrm.relocation.driver import Driver, Listener
 from pyxfrm.relocation.ends import EngineEnd
 from pyxfrm.relocation.facts import Facts, Features
+from pyxfrm.relocation.footprint import whole
 from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.moves import Options, Plan
 from pyxfrm.relocation.plan import make_plan
@@ -176,7 +177,7 @@ class World:
 
     def facts(self, **more: object) -> Facts:
         made = Facts(
-            tuple(r.sa for r in self.xfrm.sas()),
+            tuple(whole(r) for r in self.xfrm.sas()),
             tuple(r.policy for r in self.xfrm.policies()),
             features=Features(migrate_state=True, migrate=True, keys=True, hold=True),
         )

@@ -32,6 +32,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("pyxfrm.cli.demo:main", "replay all recordings, then move a tunnel three ways"),
     "replay": Command("pyxfrm.cli.replay:main", "run recorded conversations against the engine"),
+    "relocate": Command("pyxfrm.cli.relocate:main", "move everything that belongs to an endpoint"),
     "lab": Command("pyxfrm.cli.lab:main", "run things on a real Linux kernel in user space"),
 }
 

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from pyxfrm.client import Request, Ticket, verbs
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
-from pyxfrm.model import PolicyId, Sa, SaId
+from pyxfrm.model import PolicyId, SaId
 from pyxfrm.relocation import record
 from pyxfrm.relocation.commands import (
     DONE,
@@ -54,14 +54,14 @@ from pyxfrm.relocation.commands import (
 )
 from pyxfrm.relocation.dual import Rule
 from pyxfrm.relocation.ends import End
-from pyxfrm.relocation.footprint import Footprint
+from pyxfrm.relocation.footprint import Footprint, whole
 from pyxfrm.relocation.journal import Entry, Undo
 from pyxfrm.relocation.journal import Journal as JournalFile
 from pyxfrm.relocation.moves import Plan
 from pyxfrm.relocation.run import Steps
 from pyxfrm.relocation.steps import Outcome, relocate, resume
 
-__all__ = ["Driver", "Listener", "Moment", "request_for"]
+__all__ = ["Driver", "Listener", "Moment", "request_for", "told"]
 
 
 T = TypeVar("T")
@@ -178,7 +178,7 @@ class Driver:
             outcome = self.run(steps)
         finally:
             self._put_back()
-        self.journal.conclude(self._number, _told(outcome))
+        self.journal.conclude(self._number, told(outcome))
         return outcome
 
     def run(self, steps: Steps[T]) -> T:
@@ -249,7 +249,7 @@ class Driver:
                 record_ = _there(ticket, errno.ESRCH)
                 # A lookup by mark may find another SA than the one that was named.
                 if record_ is not None and record_.id == ticket.request.subject:
-                    sas[record_.id] = Footprint.of(record_.sa)
+                    sas[record_.id] = Footprint.of(whole(record_))
                     oseq[record_.id] = record_.replay.oseq
             for ticket in xfrm.batch([verbs.get_policy(name) for name in command.policies]):
                 found = _there(ticket, errno.ENOENT)
@@ -267,8 +267,7 @@ class Driver:
             return None if no.errno == errno.ESRCH else UNKNOWN
         except XfrmError:
             return UNKNOWN
-        sa: Sa = found.sa
-        return sa if sa.id == command.sa else None
+        return whole(found) if found.id == command.sa else None
 
     @_do.register
     def _(self, command: Wait) -> None:
@@ -348,7 +347,8 @@ def _name_of(ticket: Ticket[Any]) -> PolicyId:
     return name
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def told(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON."""
     return {
         "state": outcome.state.value,
         "lost": [str(sa) for sa in outcome.lost],

@@ -10,6 +10,7 @@ xfrm_state_clone_and_setup). An SA at the same tuple with another ``added`` is a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pyxfrm.model import (
     HOST_TO_HOST,
@@ -26,10 +27,21 @@ from pyxfrm.model import (
     SaId,
     Selector,
 )
+from pyxfrm.model.checks import as_seen
 
-__all__ = ["Footprint"]
+if TYPE_CHECKING:
+    from pyxfrm.client import SaRecord
+
+__all__ = ["Footprint", "whole"]
 
 _TUNNELS = (Mode.TUNNEL, Mode.BEET, Mode.IPTFS)
+
+
+def whole(record: SaRecord) -> Sa:
+    """The SA of a record with what it has counted, as it was shown."""
+    sa = record.sa
+    values = {name: getattr(sa, name) for name in Sa.__slots__} | {"counters": record.counters}
+    return as_seen(Sa, *values.values())
 
 
 @dataclass(frozen=True, slots=True)

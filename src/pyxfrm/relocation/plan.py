@@ -190,7 +190,7 @@ class _Policies:
             return ""
         if wish.direction(template.saddr, template.daddr) != way:
             return ""
-        if wish.select.everything or template.reqid in wish.select.reqids:
+        if wish.select.admits(template.reqid):
             return "moves"
         return "its template names the endpoint, but none of the SAs that were selected"
 

@@ -27,10 +27,10 @@ class Select:
     cpus: frozenset[int] = frozenset()
     labels: frozenset[bytes] = frozenset()
 
-    @property
-    def everything(self) -> bool:
-        """Nothing was narrowed."""
-        return not any(getattr(self, name) for name in self.__slots__)
+    def admits(self, reqid: int) -> bool:
+        """Whether a template with this reqid is meant, though it has no SA."""
+        wide = Select(reqids=self.reqids) == self
+        return wide and (not self.reqids or reqid in self.reqids)
 
     def why_not(self, sa: Footprint) -> str:
         """What keeps ``sa`` out; "" if it is chosen."""

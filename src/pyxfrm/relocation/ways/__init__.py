@@ -7,7 +7,7 @@ decides what comes next: the settling loop looks again and decides.
 ``hold``       packets wait in the policy
 ``gap``        copies behind a sequence gap
 ``recreate``   read, add, delete
-``pair``       hold and gap with both ends in step
+``pair``       migrate-state, hold and gap with both ends in step
 ``giving_up``  block what is lost
 """
 
@@ -37,6 +37,6 @@ _WAYS: dict[Strategy, Way] = {
 def way_of(plans: tuple[Plan, ...]) -> Way:
     """The way of a relocation; all its ends have one strategy."""
     strategy = plans[0].strategy
-    if len(plans) == 2 and strategy in (Strategy.HOLD, Strategy.GAP):
+    if len(plans) == 2 and strategy in pair.WAYS:
         return pair.way
     return _WAYS[strategy]

@@ -21,7 +21,7 @@ from pyxfrm.relocation.passes import (
 from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Target
 
-__all__ = ["clean_up", "way"]
+__all__ = ["clean_up", "outbound", "way"]
 
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
@@ -73,6 +73,17 @@ def _phases(
         leaving,
         finals(outs, sight, target, again=bool(leaving)),
     ]
+
+
+def outbound(plan: Plan, sight: Sight, target: Target) -> list[KernelCommand]:
+    """Block, move and allow the outbound half of each Child SA, one after the other."""
+    made: list[KernelCommand] = []
+    for number in plan.children:
+        _, outs = halves(plan.child(number))
+        leaving = migrations(outs, sight, target)
+        made += guards(outs, sight) if leaving else []
+        made += [*leaving, *finals(outs, sight, target, again=bool(leaving))]
+    return made
 
 
 def clean_up(

@@ -43,10 +43,12 @@ def start_holding(run: Run, end: int) -> Steps[Trouble]:
     return Trouble.NONE
 
 
-def let_go(end: int) -> Steps[None]:
+def let_go(*ends: int) -> Steps[None]:
     """Wait for the last stragglers, then put the setting back."""
-    yield Wait(SETTLE)
-    yield SetSysctl(LARVAL_DROP, None, end)
+    if ends:
+        yield Wait(SETTLE)
+    for end in ends:
+        yield SetSysctl(LARVAL_DROP, None, end)
 
 
 def held(plan: Plan, target: Target) -> list[UpdatePolicy]:

@@ -1,4 +1,4 @@
-"""``hold`` and ``gap`` where both ends are ours: message by message, in step.
+"""Both ends are ours: message by message, in step.
 
 A *flow* is an outbound SA at one end and the inbound SA with its SPI at the other. Whether its destination changes decides how it moves:
 
@@ -10,6 +10,7 @@ gap, destination changes  a copy behind the cut; the policy switches  a copy tha
                                                                       packets for both addresses
 gap, only source changes  held: policy, then MIGRATE_STATE, kick      MIGRATE_STATE while the flow is held
 hold, any                 held: policy, then MIGRATE_STATE, kick      MIGRATE_STATE while the flow is held
+migrate-state             block, MIGRATE_STATE, allow                 MIGRATE_STATE, one send before the sender
 ========================  ==========================================  =====================================
 
 Going back, and going on from a cut, each end works by itself as in :mod:`~pyxfrm.relocation.ways.gap` and :mod:`~pyxfrm.relocation.ways.hold`: both are
@@ -35,21 +36,35 @@ from pyxfrm.relocation.moves import Plan, SaMove, Strategy
 from pyxfrm.relocation.passes import finals, halves, inbound_finals, migrations, opens
 from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, place_of
-from pyxfrm.relocation.ways import gap, hold
+from pyxfrm.relocation.ways import block, gap, hold
 
-__all__ = ["way"]
+__all__ = ["WAYS", "way"]
 
 ENDS = (0, 1)
 
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
     """One pass over both ends."""
-    by_gap = run.plans[0].strategy is Strategy.GAP
+    alone, together = WAYS[run.plans[0].strategy]
     if target is Target.OLD:
-        return (yield from (gap.way if by_gap else hold.way)(run, sights, target))
-    if not by_gap:
-        return (yield from _hold(run, sights))
-    return (yield from _gap(run, sights))
+        return (yield from alone(run, sights, target))
+    return (yield from together(run, sights))
+
+
+# -- block -----------------------------------------------------------------------------------------
+
+
+def _block(run: Run, sights: list[Sight]) -> Steps[Trouble]:
+    """Each receiver just before its sender: what is sent between the two is lost, and nothing else."""
+    ins = [_inbound(run.plans[end], sights[end], copies=False) for end in ENDS]
+    outs = [block.outbound(run.plans[end], sights[end], Target.NEW) for end in ENDS]
+    trouble = yield from run.do(_script((0, ins[0]), (1, [*ins[1], *outs[1]]), (0, outs[0])))
+    for end in ENDS:
+        if trouble is Trouble.NONE:
+            plan, sight = run.plans[end], sights[end]
+            moved = bool(outs[end])
+            trouble = yield from block.clean_up(run, end, plan, sight, Target.NEW, blocked=moved)
+    return trouble
 
 
 # -- hold ------------------------------------------------------------------------------------------
@@ -73,8 +88,7 @@ def _hold(run: Run, sights: list[Sight]) -> Steps[Trouble]:
             (0, outs[0]),
         )
     )
-    yield from hold.let_go(0)
-    yield from hold.let_go(1)
+    yield from hold.let_go(*ENDS)
     return trouble
 
 
@@ -251,9 +265,7 @@ def _switch_over(
             (0, outs[0]),
         )
     )
-    for end in ENDS:
-        if waits[end]:
-            yield from hold.let_go(end)
+    yield from hold.let_go(*(end for end in ENDS if waits[end]))
     return trouble
 
 
@@ -292,3 +304,10 @@ def _finish(run: Run) -> Steps[Trouble]:
             if trouble is not Trouble.NONE:
                 return trouble
     return Trouble.NONE
+
+
+WAYS = {
+    Strategy.MIGRATE_STATE: (block.way, _block),
+    Strategy.HOLD: (hold.way, _hold),
+    Strategy.GAP: (gap.way, _gap),
+}

@@ -1,0 +1,433 @@
+"""``xfrm relocate``: move everything that belongs to an endpoint.
+
+    xfrm relocate --from-local 192.0.2.10 --to-local 203.0.113.10 --dry-run
+    xfrm relocate --from-local 192.0.2.10 --to-local 203.0.113.10
+    xfrm relocate --status | --resume | --abort | --history
+    xfrm relocate --watch wlan0 --from-local 192.0.2.10
+
+Exit status: 0 moved (or nothing was asked to move), 1 as before, 3 lost and blocked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyxfrm.errors import UsageError
+from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
+from pyxfrm.relocation.blocks import Guard
+from pyxfrm.relocation.machine import State
+from pyxfrm.relocation.moves import Options, Plan, Strategy
+from pyxfrm.relocation.wish import Select, Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyxfrm.model import Address, SaId
+    from pyxfrm.relocation.driver import Driver, Moment
+    from pyxfrm.relocation.ends import End
+    from pyxfrm.relocation.journal import Journal
+    from pyxfrm.relocation.steps import Outcome
+
+__all__ = ["main"]
+
+_STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
+
+
+def main(argv: list[str]) -> int:
+    """Run it."""
+    words = _parser().parse_args(argv)
+    with ExitStack() as stack:
+        task = _Task(words, stack)
+        for name in ("status", "history", "resume", "abort", "watch", "watch_mappings"):
+            if getattr(words, name):
+                work: Callable[[], int] = getattr(task, name)
+                return work()
+        return task.relocate()
+
+
+# -- the command line --------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "xfrm relocate",
+        description="Move everything that belongs to an endpoint: SAs and policies.",
+    )
+    _endpoint_words(parser)
+    _manner_words(parser)
+    _other_words(parser)
+    return parser
+
+
+def _endpoint_words(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which endpoint, and where to")
+    for end in ("local", "remote"):
+        group.add_argument(f"--from-{end}", metavar="ADDR", help=f"its {end} address now")
+        group.add_argument(f"--to-{end}", metavar="ADDR", help="afterwards (default: stays)")
+    group.add_argument(
+        "--encap", metavar="none|SPORT:DPORT", help="UDP encapsulation, ports as sent from here"
+    )
+    group.add_argument("--reqid", type=_number, metavar="N", help="afterwards; templates follow")
+    group.add_argument("--no-offload", action="store_true", help="afterwards in software")
+    group.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only SAs with this spi, reqid, mark (V/M), if_id, cpu or label; repeat for more",
+    )
+    group.add_argument("--netns", metavar="NAME", help="network namespace (default: this one)")
+    group.add_argument("--peer-netns", metavar="NAME", help="the other end is ours, too: move both")
+    group.add_argument("--engine", metavar="SOCKET", help="an engine that serves there, no kernel")
+    group.add_argument("--peer-engine", metavar="SOCKET", help="the other end is such an engine")
+
+
+def _manner_words(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how")
+    group.add_argument("--strategy", choices=[s.value for s in Strategy], help="default: the best")
+    group.add_argument(
+        "--guard",
+        choices=[g.value for g in Guard],
+        default=Guard.IN_PLACE.value,
+        help="how to block",
+    )
+    group.add_argument(
+        "--delay", type=float, default=0.0, metavar="MS", help="to the peer, one way"
+    )
+    group.add_argument("--drain", type=float, metavar="MS", help="for packets that are under way")
+    group.add_argument(
+        "--listen", type=float, default=0.2, metavar="S", help="count packets first (default: 0.2)"
+    )
+    group.add_argument("--dual", default="", metavar="DEV", help="take both addresses there, by tc")
+    group.add_argument("--any-address", action="store_true", help="the new address may come later")
+    group.add_argument("--force", action="store_true", help="move a key manager's SAs, too")
+    group.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
+
+
+def _other_words(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_argument_group("instead of moving").add_mutually_exclusive_group()
+    verbs.add_argument("--resume", action="store_true", help="finish what was cut off")
+    verbs.add_argument("--abort", action="store_true", help="undo what was cut off")
+    verbs.add_argument("--status", action="store_true", help="is anything unfinished here?")
+    verbs.add_argument("--history", action="store_true", help="the last relocations")
+    verbs.add_argument(
+        "--watch", metavar="DEV", help="move whenever this interface's address changes"
+    )
+    verbs.add_argument(
+        "--watch-mappings", action="store_true", help="move when a NAT does; needs --select spi="
+    )
+    group = parser.add_argument_group("what is told")
+    group.add_argument("--json", action="store_true", help="plan and outcome as JSON")
+    group.add_argument("--events", metavar="FILE", help="a line of JSON for each step; - is stdout")
+    group.add_argument("--report", metavar="FILE", help="a picture (SVG) of what arrived")
+    group.add_argument("--journal", metavar="FILE", help="default: /var/lib/pyxfrm/journal.db")
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _encap(text: str | None) -> Any:
+    if text is None:
+        return INHERIT
+    if text == "none":
+        return REMOVE
+    sport, colon, dport = text.partition(":")
+    if not (colon and sport.isdigit() and dport.isdigit()):
+        raise UsageError(f"--encap {text}: say none, or two ports as in 4500:4500")
+    return Encap(int(sport), int(dport))
+
+
+def _mark(text: str) -> Mark:
+    value, slash, mask = text.partition("/")
+    return Mark(int(value, 0), int(mask, 0)) if slash else Mark(int(value, 0))
+
+
+_KEYS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "spi": ("spis", lambda text: int(text, 0)),
+    "reqid": ("reqids", lambda text: int(text, 0)),
+    "mark": ("marks", _mark),
+    "if_id": ("if_ids", lambda text: int(text, 0)),
+    "cpu": ("cpus", lambda text: int(text, 0)),
+    "label": ("labels", lambda text: text.encode()),
+}
+
+
+def _select(pairs: list[str]) -> Select:
+    sets: dict[str, set[Any]] = {}
+    for word in ",".join(pairs).split(",") if pairs else []:
+        key, equals, text = word.partition("=")
+        if key not in _KEYS or not equals:
+            raise UsageError(f"--select {word}: say one of {', '.join(_KEYS)} and = and a value")
+        name, read = _KEYS[key]
+        try:
+            sets.setdefault(name, set()).add(read(text))
+        except ValueError:
+            raise UsageError(f"--select {word}: {text!r} is not a number") from None
+    return Select(**{name: frozenset(values) for name, values in sets.items()})
+
+
+def _address(text: str | None) -> Any:
+    return None if text is None else ip(text)
+
+
+def _wish(words: argparse.Namespace) -> Wish:
+    return Wish(
+        _address(words.from_local),
+        _address(words.from_remote),
+        _address(words.to_local),
+        _address(words.to_remote),
+        _encap(words.encap),
+        words.reqid,
+        REMOVE if words.no_offload else INHERIT,
+        _select(words.select),
+    )
+
+
+def _options(words: argparse.Namespace) -> Options:
+    return Options(
+        Strategy(words.strategy) if words.strategy else None,
+        Guard(words.guard),
+        words.any_address,
+        words.force,
+        None if words.drain is None else words.drain / 1000,
+        dual=words.dual,
+    )
+
+
+# -- the work ----------------------------------------------------------------------------------------
+
+
+class _Task:
+    """One run of the command."""
+
+    def __init__(self, words: argparse.Namespace, stack: ExitStack) -> None:
+        self.words = words
+        self.stack = stack
+        self.moments: list[Moment] = []
+        self.began = 0.0
+        self._events: Any = None
+
+    # what it works with
+
+    def journal(self) -> Journal:
+        """The journal of this machine."""
+        from pyxfrm.relocation.journal import Journal, default_path
+
+        path = Path(self.words.journal) if self.words.journal else default_path()
+        journal = Journal(path)
+        self.stack.callback(journal.close)
+        return journal
+
+    def ends(self) -> list[End]:
+        """This end, and the peer if it is ours."""
+        words = self.words
+        made = [self._end(words.netns, words.engine)]
+        if words.peer_netns or words.peer_engine:
+            made.append(self._end(words.peer_netns, words.peer_engine))
+        return made
+
+    def _end(self, netns: str | None, engine: str | None) -> End:
+        from pyxfrm.client import Xfrm
+        from pyxfrm.relocation.ends import EngineEnd, KernelEnd
+
+        if engine:
+            xfrm = self.stack.enter_context(Xfrm.connect(engine))
+            return EngineEnd(xfrm, str(Path(engine).resolve()))
+        end = KernelEnd(netns)
+        self.stack.callback(end.xfrm.close)
+        return end
+
+    def driver(self, ends: list[End]) -> Driver:
+        """Over these ends."""
+        from pyxfrm.relocation.driver import Driver
+
+        if self.words.events == "-":
+            self._events = sys.stdout
+        elif self.words.events:
+            self._events = open(self.words.events, "a")  # noqa: SIM115, PTH123  # closed by the stack
+            self.stack.callback(self._events.close)
+        return Driver(ends, self.journal(), listener=self._listen)
+
+    def _listen(self, moment: Moment) -> None:
+        from pyxfrm.relocation.show import event_line
+
+        self.moments.append(moment)
+        if self._events is not None:
+            print(event_line(moment), file=self._events, flush=True)
+
+    # the verbs
+
+    def relocate(self) -> int:
+        """Plan, and carry it out."""
+        wish, options = _wish(self.words), _options(self.words)
+        ends = self.ends()
+        plans = self._plans(wish, options, ends)
+        if self.words.dry_run or any(plan.refusals for plan in plans):
+            self._show_plans(plans)
+            for plan in plans:
+                plan.check()
+            return 0
+        return self._carry_out(self.driver(ends), ends, plans)
+
+    def _plans(self, wish: Wish, options: Options, ends: list[End]) -> tuple[Plan, ...]:
+        from pyxfrm.relocation.plan import make_pair, make_plan
+        from pyxfrm.relocation.survey import survey
+
+        words = self.words
+        facts = [survey(end, listen=words.listen, delay=words.delay / 1000) for end in ends]
+        if len(facts) == 2:
+            return make_pair(wish, (facts[0], facts[1]), options)
+        return (make_plan(wish, facts[0], options),)
+
+    def _carry_out(self, driver: Driver, ends: list[End], plans: tuple[Plan, ...]) -> int:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        tap = self._tap(ends, plans)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        quiet = self.words.json or not sys.stderr.isatty()
+        self.began = time.monotonic()
+        with Progress(*columns, transient=True, disable=quiet, console=_stderr()) as progress:
+            progress.add_task(f"{plans[0].wish} by {plans[0].strategy.value}", total=None)
+            outcome = driver.relocate(*plans)
+        if tap is not None:
+            time.sleep(0.3)  # what still arrives belongs to the picture
+            tap.close()
+            self._draw(tap, plans)
+        return self._tell(outcome, plans)
+
+    def _tap(self, ends: list[End], plans: tuple[Plan, ...]) -> Any:
+        if not self.words.report:
+            return None
+        from pyxfrm.relocation.ends import KernelEnd
+        from pyxfrm.relocation.tap import Tap
+
+        end = ends[-1]
+        if not isinstance(end, KernelEnd):
+            raise UsageError("--report: an engine has no packets to listen to")
+        tap = Tap(end, frozenset(move.old.id.spi for plan in plans for move in plan.sas))
+        time.sleep(0.3)  # some packets from before the move
+        return tap
+
+    def _draw(self, tap: Any, plans: tuple[Plan, ...]) -> None:
+        from pyxfrm.relocation.commands import Script
+        from pyxfrm.relocation.report import Mark, draw
+
+        marks = [
+            Mark(self.began + m.at, "script") for m in self.moments if isinstance(m.command, Script)
+        ]
+        title = f"{plans[0].wish}, {plans[0].strategy.value}"
+        Path(self.words.report).write_text(draw(tap.arrivals, marks, title))
+
+    def _show_plans(self, plans: tuple[Plan, ...]) -> None:
+        from pyxfrm.relocation.show import plan_json, plan_lines
+
+        if self.words.json:
+            print(json.dumps([plan_json(plan) for plan in plans], indent=2))
+            return
+        for plan in plans:
+            print("\n".join(plan_lines(plan)))
+
+    def _tell(self, outcome: Outcome, plans: tuple[Plan, ...]) -> int:
+        from pyxfrm.relocation.driver import told
+        from pyxfrm.relocation.show import outcome_lines, plan_json
+
+        if self.words.json:
+            made = {"plans": [plan_json(p) for p in plans], "outcome": told(outcome)}
+            print(json.dumps(made, indent=2))
+        else:
+            print("\n".join(outcome_lines(outcome)))
+        return _STATUS[outcome.state]
+
+    def resume(self) -> int:
+        """Finish what was cut off."""
+        return self._go_on(abort=False)
+
+    def abort(self) -> int:
+        """Undo what was cut off."""
+        return self._go_on(abort=True)
+
+    def _go_on(self, *, abort: bool) -> int:
+        driver = self.driver(self.ends())
+        outcome = driver.resume(abort=abort)
+        self._tell(outcome, ())
+        wanted = State.AS_BEFORE if abort else State.MOVED
+        return 0 if outcome.state is wanted else _STATUS[outcome.state] or 1
+
+    def status(self) -> int:
+        """Whether something is unfinished here."""
+        from pyxfrm.relocation.show import entry_lines
+
+        entry = self.driver(self.ends()).unfinished()
+        print("nothing is unfinished here" if entry is None else "\n".join(entry_lines(entry)))
+        return 0 if entry is None else 1
+
+    def history(self) -> int:
+        """The last relocations."""
+        from pyxfrm.relocation.show import entry_lines
+
+        for entry in self.journal().history():
+            print("\n".join(entry_lines(entry)))
+        return 0
+
+    def watch(self) -> int:
+        """Follow an interface until Ctrl-C."""
+        from pyxfrm.relocation.watch import AddressTracker, follow
+
+        local = _address(self.words.from_local)
+        if local is None:
+            raise UsageError("--watch: say which local address the endpoint has now (--from-local)")
+        tracker = AddressTracker(local)
+        for place in follow(self.words.watch, tracker, self._follow_to, netns=self.words.netns):
+            print(f"the endpoint is at {place}", flush=True)
+        return 0
+
+    def _follow_to(self, local: Address, new: Address) -> bool:
+        words = self.words
+        remote, encap = _address(words.from_remote), _encap(words.encap)
+        wish = Wish(local, remote, new, encap=encap, select=_select(words.select))
+        return self._move_now(wish)
+
+    def _move_now(self, wish: Wish) -> bool:
+        ends = self.ends()
+        plans = self._plans(wish, _options(self.words), ends)
+        if any(plan.refusals for plan in plans):
+            self._show_plans(plans)
+            return False
+        return self._carry_out(self.driver(ends), ends, plans) == 0
+
+    def watch_mappings(self) -> int:
+        """Follow the peer's NAT until Ctrl-C."""
+        from pyxfrm.client import Group
+        from pyxfrm.relocation.watch import MappingTracker, heed
+
+        named = _select(self.words.select).spis
+        if not named:
+            raise UsageError(
+                "--watch-mappings: name the inbound SAs that may follow (--select spi=)"
+            )
+        xfrm = self.ends()[0].xfrm
+        events = self.stack.enter_context(xfrm.events(Group.MAPPING))
+
+        def our_port(sa: SaId) -> int:
+            encap = xfrm.get_sa(sa).encap
+            return encap.dport if encap else 4500
+
+        for wish in heed(events, MappingTracker(named), our_port, self._move_now):
+            print(f"moved: {wish}", flush=True)
+        return 0
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)

@@ -1,0 +1,167 @@
+"""``xfrm relocate`` against an engine behind a socket: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyxfrm.cli import main
+from pyxfrm.relocation.journal import Journal
+from pyxfrm.relocation.machine import State
+from pyxfrm.relocation.moves import Options, Strategy
+from pyxfrm.relocation.wish import Wish
+from pyxfrm.transport.server import EngineServer
+from tests.relocation.world import KEY, A, B, World, child
+
+MOVE = ("--from-local", str(A), "--to-local", str(B), "--listen", "0")
+
+
+class Command:
+    """The command, with an engine and a journal of its own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.capsys = capsys
+        self.world = World(folder, *child())
+        self.words = ["--engine", str(folder / "engine"), "--journal", str(folder / "journal.db")]
+        self.out = self.err = ""
+
+    def __call__(self, *words: str) -> int:
+        status = main(["relocate", *self.words, *words])
+        self.out, self.err = self.capsys.readouterr()
+        assert KEY[:6].hex() not in self.out + self.err
+        assert "Traceback" not in self.err
+        return status
+
+    def sources(self) -> set[str]:
+        return {str(r.saddr) for r in self.world.xfrm.sas()}
+
+
+@pytest.fixture
+def command(
+    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    made = Command(tmp_path_factory.mktemp("c"), capsys)
+    server = EngineServer(made.world.host, made.folder / "engine")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield made
+    server.stop()
+    thread.join()
+    server.close()
+
+
+def test_dry_run_shows_the_plan_and_does_nothing(command: Command) -> None:
+    assert command(*MOVE, "--dry-run") == 0
+    assert "strategy:   migrate-state" in command.out
+    assert str(A) in command.sources()
+    assert command("--status") == 0
+
+
+def test_it_moves(command: Command) -> None:
+    assert command(*MOVE) == 0
+    assert command.out.splitlines()[0] == "moved"
+    assert str(B) in command.sources()
+    assert str(A) not in command.sources()
+    assert command("--history") == 0
+    assert "local 192.0.2.10 -> 203.0.113.10: moved in" in command.out
+
+
+def test_json_and_events(command: Command) -> None:
+    events = command.folder / "events"
+    assert command(*MOVE, "--json", "--events", str(events), "--strategy", "recreate") == 0
+    told = json.loads(command.out)
+    assert told["outcome"]["state"] == "moved"
+    assert told["plans"][0]["strategy"] == "recreate"
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    assert "journal moving" in {
+        line["command"] for line in lines if isinstance(line["command"], str)
+    }
+
+
+def test_a_refused_plan_is_shown_with_its_reasons(command: Command) -> None:
+    assert command("--from-local", "192.0.2.99", "--to-local", str(B), "--listen", "0") == 2
+    assert "refused: nothing here belongs" in command.out
+    assert command.err.startswith("xfrm: relocation refused: nothing here belongs")
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--from-local", "x", "--to-local", str(B)), "not an IPv4 or IPv6 address"),
+        (("--from-local", str(A)), "nothing changes"),
+        ((), "say which endpoint"),
+        ((*MOVE, "--encap", "4500"), "two ports as in 4500:4500"),
+        ((*MOVE, "--select", "colour=red"), "say one of spi, reqid"),
+        ((*MOVE, "--select", "spi=red"), "'red' is not a number"),
+        (("--watch", "eth0"), "which local address"),
+        (("--watch-mappings",), "name the inbound SAs"),
+        ((*MOVE, "--report", "x.svg"), "no packets to listen to"),
+        (("--resume",), "nothing to resume"),
+        (("--resume", "--engine", "/nowhere/engine"), "/nowhere/engine"),
+    ],
+)
+def test_mistakes_get_one_line(command: Command, words: tuple[str, ...], why: str) -> None:
+    assert command(*words) in (1, 2)
+    assert why in command.err
+    assert len(command.err.splitlines()) == 1
+
+
+def test_select_takes_all_its_keys(command: Command) -> None:
+    assert command(*MOVE, "--dry-run", "--json", "--select", "spi=0xc0000011,mark=1/0xff") == 2
+    plan: Any = json.loads(command.out)[0]
+    assert all("was not selected" in s["why"] for s in plan["stays"] if s["what"].startswith("SA"))
+    words = (
+        "--select",
+        "if_id=1",
+        "--select",
+        "cpu=0",
+        "--select",
+        "label=x",
+        "--select",
+        "reqid=1",
+    )
+    assert command(*MOVE, "--dry-run", *words) == 2
+
+
+def cut_off(command: Command, wish: Wish) -> None:
+    """A relocation whose process died after its first word to the kernel."""
+    plan = command.world.plan(wish, Options(strategy=Strategy.MIGRATE_STATE))
+    journal = Journal(command.folder / "journal.db", durable=False)
+    number = journal.begin([str(command.folder / "engine")], (plan,))
+    journal.enter(number, State.MOVING)
+    journal.close()
+    command.world.xfrm.migrate_sa(plan.sas[0].migration)
+
+
+def test_status_and_resume(command: Command) -> None:
+    cut_off(command, Wish(local=A, new_local=B))
+    assert command("--status") == 1
+    assert "cut off: resume or abort it" in command.out
+    assert command(*MOVE) == 2
+    assert "unfinished" in command.err
+    assert command("--resume") == 0
+    assert command.out.startswith("moved")
+    assert command("--status") == 0
+
+
+def test_abort(command: Command) -> None:
+    cut_off(command, Wish(local=A, new_local=B))
+    assert command("--abort") == 0
+    assert command.out.startswith("as before")
+    assert str(B) not in command.sources()
+
+
+def test_lost_has_a_status_of_its_own(command: Command) -> None:
+    cut_off(command, Wish(local=A, new_local=B))
+    for record in list(command.world.xfrm.sas()):
+        command.world.xfrm.delete_sa(record.id)
+    assert command("--resume") == 3
+    assert command.out.startswith("lost and blocked")
+    assert "re-establish it at the IKE level" in command.out
