@@ -8,7 +8,6 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi.xfrm import XFRMNLGRP_ACQUIRE
 from pyxfrm.engine import traffic
-from pyxfrm.engine.devices import Device
 from pyxfrm.engine.policy import Flow, Policy
 from pyxfrm.engine.sa import Sa, State
 from tests.engine.algos import AUTH, comp, encap, esn, sec_ctx
@@ -193,25 +192,6 @@ def test_a_labelled_policy_asks_for_the_socket_s_label() -> None:
     assert sa.traits.sec_ctx == (1, 1, b"kernel\0")
     (event,) = talk.events()
     assert event.get(m.XFRMA_SEC_CTX).ctx_str == b"kernel\0"
-
-
-# -- devices -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("gone", [False, True])
-def test_what_a_device_carries_goes_down_with_it_silently(gone: bool) -> None:
-    talk = Talk()
-    device = talk.engine.devices.add(Device(7, "eth0", crypto=True, packet=True))
-    offload = (m.XFRMA_OFFLOAD_DEV, s.UserOffload(7, 4))
-    add_sa(talk, attrs=[offload])
-    add_sa(talk, sa_info(2))
-    policy(talk, template(), offload)
-    traffic.device_down(talk.engine, device, gone=gone)
-    assert talk.events() == []
-    assert [sa.spi for sa in talk.engine.sadb] == [b"\0\0\0\2"]
-    assert list(talk.engine.spd) == []
-    assert not device.up
-    assert (talk.engine.devices.get(7) is None) is gone
 
 
 # -- MAPPING, REPORT ---------------------------------------------------------------------------------------

@@ -54,10 +54,6 @@ class Devices:
         self._by_index[device.ifindex] = device
         return device
 
-    def remove(self, ifindex: int) -> None:
-        """Forget a device; its number may be used again."""
-        self._by_index.pop(ifindex, None)
-
     def get(self, ifindex: int) -> Device | None:
         """The device of that number, None if there is none."""
         return self._by_index.get(ifindex)

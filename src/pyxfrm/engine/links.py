@@ -37,7 +37,8 @@ def remove_device(engine: Engine, ifindex: int) -> None:
 
 def _flush(engine: Engine, ifindex: int) -> None:
     for sa in [one for one in engine.sadb if one.offload and one.offload[0] == ifindex]:
-        delete_sa(engine, sa)
+        if not sa.tunnel_users:
+            delete_sa(engine, sa)
     for policy in [one for one in engine.spd if one.offload and one.offload[0] == ifindex]:
         remove_policy(engine, policy)
     engine.spd.prune()

@@ -25,19 +25,16 @@ from pyxfrm.abi.xfrm import (
     XFRMNLGRP_ACQUIRE,
 )
 from pyxfrm.engine import aevents, lifetime, notify_events
-from pyxfrm.engine.policy_install import remove_policy
 from pyxfrm.engine.sa import NO_PCPU, Sa, State, Traits
 
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
-    from pyxfrm.engine.devices import Device
     from pyxfrm.engine.policy import Flow, Policy
 
 __all__ = [
     "acquire",
     "admit",
     "count",
-    "device_down",
     "fail",
     "mapping",
     "move_numbers",
@@ -131,23 +128,6 @@ def mapping(engine: Engine, sa: Sa, saddr: bytes, sport: int) -> bool:
     if sa.proto != IPPROTO_ESP or sa.encap is None:
         return False
     return notify_events.mapped(engine, sa, saddr, sport)
-
-
-def device_down(engine: Engine, device: Device, *, gone: bool = False) -> None:
-    """A device goes down, or for good: what it carries goes with it, and nobody is told.
-
-    Source: net/xfrm/xfrm_device.c: xfrm_dev_down, xfrm_dev_unregister.
-    """
-    for sa in list(device.states):
-        if not sa.tunnel_users:
-            lifetime.delete_sa(engine, sa)
-    for policy in list(engine.spd):
-        if policy.offload is not None and policy.offload[0] == device.ifindex:
-            remove_policy(engine, policy)
-    engine.spd.prune()
-    device.up = False
-    if gone:
-        engine.devices.remove(device.ifindex)
 
 
 def report(engine: Engine, proto: int, sel: Selector, address: bytes | None = None) -> bool:
