@@ -3,7 +3,7 @@ PY := .venv/bin/python
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench fuzz lock clean
+.PHONY: help install demo test check format bench fuzz fidelity lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ SECONDS ?= 60
 SEED ?= 1
 fuzz: install ## random messages to Linux 7.2 and to the engine (SECONDS=60 SEED=1)
 	.venv/bin/xfrm lab fuzz --seconds $(SECONDS) --seed $(SEED)
+
+fidelity: install ## docs/fidelity.md: every conformance case on every lane
+	$(PY) tools/fidelity.py
 
 lock: install ## renew requirements.lock from pyproject.toml
 	$(PY) -m pip -q install 'uv>=0.5,<1'
