@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pyxfrm.esp import Inbound, Outbound, Window
     from pyxfrm.esp.framing import Idents
 
-__all__ = ["Live", "association_of"]
+__all__ = ["Live", "association_of", "scratch_opener"]
 
 _U32 = 0xFFFFFFFF
 _NUMBERED = (IPPROTO_ESP, IPPROTO_AH)
@@ -186,6 +186,12 @@ class Live:
         window = self._numbers()[1]
         if window is not None:
             window.outside, window.seen, window.forged = stats
+
+
+def scratch_opener(sa: Sa, place: Association) -> Inbound:
+    """An opener with the SA's keys and a copy of its window, at some place: what it opens leaves no trace."""
+    sa.replay, sa.esn  # noqa: B018 (brings what is stored up to date)
+    return make_opener(place, window=_window(sa))
 
 
 def _last(sa: Sa) -> int:

@@ -93,7 +93,7 @@ def test_the_old_place_is_good_for_a_while_and_shares_the_window() -> None:
     assert two.into(packets[2]).action is Action.DELIVERED
     for seen in (packets[0], packets[2], later):
         assert two.into(seen).counters == ("XfrmInStateSeqError",)
-    two.wait(3.0)
+    two.now += 3.0  # nobody has told the engine's timers yet
     assert two.into(packets[3]).counters == ("XfrmInNoStates",)
 
 

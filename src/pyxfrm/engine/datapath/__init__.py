@@ -11,13 +11,16 @@ sealing    out: through the SAs
 opening    in: which SA, and what is inside
 check      in: whether a packet may come in as it came
 queue      Linux's queue for packets whose SA is not there yet
+arriving   a datagram before XFRM looks at it
+explain    all of this in words
 moves      beyond Linux: packets that wait for a move, and an SA's old place
 refused    how one of these says no
 =========  ==========================================================================
 """
 
+from pyxfrm.engine.datapath.explain import Explanation
 from pyxfrm.engine.datapath.path import Datapath
 from pyxfrm.engine.datapath.stat import COUNTERS, Stat
 from pyxfrm.engine.datapath.verdict import Action, Verdict
 
-__all__ = ["Action", "COUNTERS", "Datapath", "Stat", "Verdict"]
+__all__ = ["Action", "COUNTERS", "Datapath", "Explanation", "Stat", "Verdict"]

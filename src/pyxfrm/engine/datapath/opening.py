@@ -131,7 +131,6 @@ class Opening:
             raise Refused(counter, f"the SA is {sa.state.name}")
         if (sa.encap is not None) != encapsulated:
             raise Refused("XfrmInStateMismatch", "UDP encapsulation: packet and SA differ")
-        self._remember(sa)
         return Step(arrival, sa, self.opener(sa))
 
     def opener(self, sa: Sa) -> Inbound:
@@ -147,6 +146,7 @@ class Opening:
     def open(self, packet: bytes, step: Step) -> bytes:
         """What is inside, counted and told. Raises Refused or Drop."""
         sa, opener = step.sa, step.opener
+        self._remember(sa)
         if limited(sa):
             self._admit(packet, step)
         try:

@@ -19,10 +19,18 @@ from errno import EHOSTUNREACH, EINVAL, EOVERFLOW, EPERM
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pyxfrm.abi.xfrm import XFRM_POLICY_FWD, XFRM_POLICY_IN
+from pyxfrm.abi.xfrm import (
+    IPPROTO_ESP,
+    XFRM_MODE_TUNNEL,
+    XFRM_POLICY_FWD,
+    XFRM_POLICY_IN,
+    XFRM_POLICY_OUT,
+)
 from pyxfrm.engine.datapath import flow as flows
+from pyxfrm.engine.datapath.arriving import arrival_key, destination, other_than_esp
 from pyxfrm.engine.datapath.bundle import Fate, Resolution, carry_out, resolve
 from pyxfrm.engine.datapath.check import judge
+from pyxfrm.engine.datapath.explain import explain_input, explain_output
 from pyxfrm.engine.datapath.moves import Moves
 from pyxfrm.engine.datapath.opening import Opening
 from pyxfrm.engine.datapath.queue import enqueue
@@ -30,13 +38,15 @@ from pyxfrm.engine.datapath.refused import Refused
 from pyxfrm.engine.datapath.sealing import Sealing
 from pyxfrm.engine.datapath.stat import Stat
 from pyxfrm.engine.datapath.verdict import Action, Verdict
-from pyxfrm.esp import Datagram, Drop, classify, trim
-from pyxfrm.esp.ip import upper_layer
+from pyxfrm.engine.sa import State
+from pyxfrm.esp import Drop, trim
 
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
     from pyxfrm.engine.datapath.bundle import Source
+    from pyxfrm.engine.datapath.explain import Explanation
     from pyxfrm.engine.datapath.moves import Waiting
+    from pyxfrm.engine.datapath.opening import Step
     from pyxfrm.engine.policy import Flow, Policy
     from pyxfrm.engine.sa import Sa
     from pyxfrm.esp.framing import Idents
@@ -48,6 +58,7 @@ _MOST_ROUTES = 65536
 _REMEMBERED = frozenset((Fate.BUNDLE, Fate.CLEAR, Fate.NO_POLICY))
 _ERRNOS = {"XfrmOutStateSeqError": EOVERFLOW, "XfrmOutError": EHOSTUNREACH}  # else EINVAL
 _Routes = dict[bytes, Resolution]
+_Checked = dict[bytes, tuple["Policy", ...]]
 
 
 class Datapath:
@@ -83,6 +94,7 @@ class Datapath:
         self.opening = Opening(engine, self.moves, idents, self.forget)
         self._routes: dict[tuple[int, int, int], _Routes] = {}
         self._left: list[Verdict] = []
+        self._arrivals: dict[bytes, tuple[Step, _Checked]] = {}
         engine.datapath = self
 
     # -- what the engine tells -----------------------------------------------------------------------
@@ -95,6 +107,7 @@ class Datapath:
     def forget(self) -> None:
         """Forget what was found for flows."""
         self._routes.clear()
+        self._arrivals.clear()
 
     def leave(self, verdict: Verdict) -> None:
         """A packet that waited has its verdict."""
@@ -284,7 +297,7 @@ class Datapath:
         ``if_id``  of the XFRM interface it came by; ``oif``: the interface that selectors compare
         """
         self._clock(now)
-        return self._count(self._input(datagram, mark, if_id, oif))
+        return self._count(self._receive(datagram, mark, if_id, oif))
 
     def input_batch(
         self,
@@ -297,7 +310,7 @@ class Datapath:
     ) -> list[Verdict]:
         """Many datagrams in."""
         self._clock(now)
-        return [self._count(self._input(one, mark, if_id, oif)) for one in datagrams]
+        return [self._count(self._receive(one, mark, if_id, oif)) for one in datagrams]
 
     def forward(
         self, packet: bytes, now: float, *, mark: int = 0, if_id: int = 0, oif: int = 0
@@ -311,32 +324,89 @@ class Datapath:
             )
         return self._count(self._judge(packet, flow, [], if_id, XFRM_POLICY_FWD))
 
-    def _input(self, datagram: bytes, mark: int, if_id: int, oif: int) -> Verdict:
-        sas: list[Sa] = []
+    def _receive(self, datagram: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        """As :meth:`_input`; what came before by the same way through one tunnel goes it without being looked up again."""
+        key = None if mark or if_id or oif else arrival_key(datagram)
+        if key is None:
+            return self._input(datagram, mark, if_id, oif)
+        known = self._arrivals.get(key)
+        if known is None or known[0].sa.state is not State.VALID:
+            return self._input(datagram, mark, if_id, oif, key)
+        step, checked = known
+        sas = (step.sa,)
+        try:
+            packet = self.opening.open(datagram, step)
+        except (Drop, Refused) as no:
+            return _refusal(no, None, sas)
+        flow_key = flows.key(packet)
+        policies = None if flow_key is None else checked.get(flow_key)
+        if policies is None:
+            return self._go_on(packet, [step.sa], 0, if_id, oif, checked)
+        second = int(self.engine.now)
+        for policy in policies:
+            policy.use_time = second
+        return Verdict(Action.DELIVERED, packet, (), "", 0, policies[0], sas, 0)
+
+    def _input(
+        self, datagram: bytes, mark: int, if_id: int, oif: int, key: bytes | None = None
+    ) -> Verdict:
+        """A datagram from the start. ``key``: under what the way through one tunnel is to be remembered."""
         try:
             packet = trim(datagram)
+        except Drop as no:
+            return _refusal(no, None, ())
+        return self._go_on(packet, [], mark, if_id, oif, None, key)
+
+    def _go_on(
+        self,
+        packet: bytes,
+        sas: list[Sa],
+        mark: int,
+        if_id: int,
+        oif: int,
+        checked: _Checked | None,
+        key: bytes | None = None,
+    ) -> Verdict:
+        """An IP packet that came through ``sas`` so far; ``checked``: where to remember that its flow may come in."""
+        try:
             while True:
                 flow = flows.decode(packet, mark, oif)
                 if flow is None:
                     raise Refused("XfrmInHdrError", "not an IP packet")
-                if not self.local(_destination(packet)):
+                if not self.local(destination(packet)):
                     return self._judge(packet, flow, sas, if_id, XFRM_POLICY_FWD)
-                encapsulated = flow.proto == _UDP and flow.dport in self.encap_ports and not sas
+                encapsulated = not sas and self.is_encapsulated(flow)
                 if encapsulated:
-                    other = _other_than_esp(packet)
+                    other = other_than_esp(packet)
                     if other is not None:
                         return Verdict(other, packet, mark=mark)
                 elif not self.opening.is_protected(packet, flow.proto, mark):
-                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_IN)
+                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_IN, checked)
                 step = self.opening.step(packet, mark, len(sas), encapsulated=encapsulated)
                 sas.append(step.sa)
                 mark = _marked(mark, step.sa)
                 packet = self.opening.open(packet, step)
+                checked = None
+                if key is not None and len(sas) == 1 and _is_plain_tunnel(step):
+                    checked = {}
+                    if len(self._arrivals) >= _MOST_ROUTES:
+                        self._arrivals.clear()
+                    self._arrivals[key] = step, checked
         except (Drop, Refused) as no:
             return _refusal(no, None, tuple(sas))
 
+    def is_encapsulated(self, flow: Flow) -> bool:
+        """Whether a packet of this flow comes to an encapsulation port."""
+        return flow.proto == _UDP and flow.dport in self.encap_ports
+
     def _judge(
-        self, packet: bytes, flow: Flow, sas: list[Sa], if_id: int, direction: int
+        self,
+        packet: bytes,
+        flow: Flow,
+        sas: list[Sa],
+        if_id: int,
+        direction: int,
+        checked: _Checked | None = None,
     ) -> Verdict:
         """The policy check, and for what passes through this host the way out."""
         judged = judge(self.engine, flow, sas, direction, if_id)
@@ -351,7 +421,29 @@ class Datapath:
             )
         if direction == XFRM_POLICY_FWD:
             return self._send(packet, flow.mark, 0, flow.oif)
+        if checked is not None and judged.policies and len(checked) < _MOST_ROUTES:
+            key = flows.key(packet)
+            if key is not None:
+                checked[key] = judged.policies
         return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
+
+    # -- in words --------------------------------------------------------------------------------------
+
+    def explain(
+        self,
+        packet: bytes,
+        direction: int = XFRM_POLICY_OUT,
+        *,
+        mark: int = 0,
+        if_id: int = 0,
+        oif: int = 0,
+    ) -> Explanation:
+        """What would become of a packet now, and why; nothing changes.
+
+        ``direction``  XFRM_POLICY_OUT: a packet for :meth:`output`; XFRM_POLICY_IN: a datagram for :meth:`input`
+        """
+        out = direction == XFRM_POLICY_OUT
+        return (explain_output if out else explain_input)(self, packet, mark, if_id, oif)
 
     # -- both ------------------------------------------------------------------------------------------
 
@@ -369,19 +461,15 @@ def _marked(mark: int, sa: Sa) -> int:
     return value & mask | mark & ~mask
 
 
+def _is_plain_tunnel(step: Step) -> bool:
+    """Whether nothing about a packet's way depends on more than its addresses: tunnel mode, no marks, and not to the SA's old place."""
+    sa = step.sa
+    if sa.live is None or sa.live.opener is not step.opener:
+        return False
+    return sa.traits.mode == XFRM_MODE_TUNNEL and sa.smark == (0, 0) and sa.proto == IPPROTO_ESP
+
+
 def _refusal(no: Drop | Refused, policy: Policy | None, sas: tuple[Sa, ...]) -> Verdict:
     counter = str(no.counter)
     errno = _ERRNOS.get(counter, EINVAL) if counter.startswith("XfrmOut") else 0
     return Verdict(Action.DROPPED, b"", (counter,), no.why, errno, policy, sas)
-
-
-def _destination(packet: bytes) -> bytes:
-    return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
-
-
-def _other_than_esp(packet: bytes) -> Action | None:
-    """What a datagram to an encapsulation port is, if it is not ESP."""
-    kind = classify(packet[upper_layer(packet).at + 8 :])
-    if kind is Datagram.ESP:
-        return None
-    return Action.KEEPALIVE if kind is Datagram.KEEPALIVE else Action.IKE
