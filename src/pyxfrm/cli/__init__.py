@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "Command", "main"]
 
+_ABOUT = ("-h", "--help", "-V", "--version")
+
 
 class Command(NamedTuple):
     """A subcommand: where its function is (``module:function``) and one line about it."""
@@ -37,6 +39,16 @@ COMMANDS = {
     "doctor": Command("pyxfrm.cli.doctor:main", "faults in the SAs and policies that are there"),
     "stat": Command("pyxfrm.cli.stat:main", "counters of dropped packets, with likely causes"),
     "show": Command("pyxfrm.cli.show:main", "read text of ip xfrm; take its keys out"),
+    "state": Command("pyxfrm.cli.objects:state", "SAs: add, list, move, delete (as ip xfrm state)"),
+    "policy": Command("pyxfrm.cli.objects:policy", "policies (as ip xfrm policy)"),
+    "monitor": Command(
+        "pyxfrm.cli.objects:monitor", "what happens, as it happens (as ip xfrm monitor)"
+    ),
+    "migrate": Command("pyxfrm.cli.objects:migrate", "move a policy and its SAs: the old message"),
+    "engine": Command("pyxfrm.cli.engine:main", "serve an engine to other processes"),
+    "man": Command("pyxfrm.cli.manpage:main", "the manual page: xfrm man | man -l -"),
+    "completion": Command("pyxfrm.cli.complete:completion", "completion for bash or zsh"),
+    "complete": Command("pyxfrm.cli.complete:complete", "what could follow these words"),
     "lab": Command("pyxfrm.cli.lab:main", "run things on a real Linux kernel in user space"),
 }
 
@@ -64,6 +76,12 @@ def _run(words: list[str]) -> int:
     if not words:
         print(_help(), file=sys.stderr)
         return 2
+    if words[0].startswith("-") and words[0] not in _ABOUT:
+        # Options may come first, as iproute2's do; the command finds them behind its name.
+        from pyxfrm.cli.options import leading
+
+        ahead = leading(words)
+        words = [*words[ahead : ahead + 1], *words[:ahead], *words[ahead + 1 :]]
     name, *rest = words
     if name in ("-h", "--help", "help"):
         print(_help())
@@ -72,9 +90,17 @@ def _run(words: list[str]) -> int:
         print(f"xfrm {__version__}")
         return 0
     if name not in COMMANDS:
+        name = _meant(name)
+    if name not in COMMANDS:
         print(f"xfrm: no command {name!r}; `xfrm --help` lists them", file=sys.stderr)
         return 2
     return _load(COMMANDS[name].target)(rest)
+
+
+def _meant(name: str) -> str:
+    """iproute2's objects may be shortened: any beginning will do, and of two that fit the first."""
+    objects = ("state", "policy", "monitor")
+    return next((each for each in objects if each.startswith(name)), name)
 
 
 def _load(target: str) -> Callable[[list[str]], int]:

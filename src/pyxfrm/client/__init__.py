@@ -16,20 +16,20 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pyxfrm.client import verbs
-from pyxfrm.client.core import Ticket
-from pyxfrm.client.probe import Probe, Support
-from pyxfrm.client.records import PolicyRecord, SaRecord
-from pyxfrm.client.request import Done, Request
-from pyxfrm.client.safety import Moved, Pick, ShadowedError, UnprovenError
-from pyxfrm.client.stream import EventStream
-from pyxfrm.client.xfrm import Xfrm
-from pyxfrm.transport.base import Group
-
 if TYPE_CHECKING:
+    from pyxfrm.client import verbs
     from pyxfrm.client.aio import AsyncEventStream, AsyncXfrm
+    from pyxfrm.client.core import Ticket
+    from pyxfrm.client.probe import Probe, Support
+    from pyxfrm.client.records import PolicyRecord, SaRecord
+    from pyxfrm.client.request import Done, Request
+    from pyxfrm.client.safety import Moved, Pick, ShadowedError, UnprovenError
+    from pyxfrm.client.stream import EventStream
+    from pyxfrm.client.xfrm import Xfrm
+    from pyxfrm.transport.base import Group
 
 __all__ = [
     "AsyncEventStream",
@@ -51,11 +51,28 @@ __all__ = [
     "verbs",
 ]
 
+# Where each name is: loaded when it is first asked for, since a command that lists one SA should not wait for all of this.
+_HOMES = {
+    "AsyncEventStream": "pyxfrm.client.aio",
+    "AsyncXfrm": "pyxfrm.client.aio",
+    "Done": "pyxfrm.client.request",
+    "EventStream": "pyxfrm.client.stream",
+    "Group": "pyxfrm.transport.base",
+    "Moved": "pyxfrm.client.safety",
+    "Pick": "pyxfrm.client.safety",
+    "PolicyRecord": "pyxfrm.client.records",
+    "Probe": "pyxfrm.client.probe",
+    "Request": "pyxfrm.client.request",
+    "SaRecord": "pyxfrm.client.records",
+    "ShadowedError": "pyxfrm.client.safety",
+    "Support": "pyxfrm.client.probe",
+    "Ticket": "pyxfrm.client.core",
+    "UnprovenError": "pyxfrm.client.safety",
+    "Xfrm": "pyxfrm.client.xfrm",
+}
+
 
 def __getattr__(name: str) -> Any:
-    # asyncio is a fifth of a second on a slow machine: only for those who use it.
-    if name in ("AsyncEventStream", "AsyncXfrm"):
-        from pyxfrm.client import aio
-
-        return getattr(aio, name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.client import from_wire
-from pyxfrm.client.from_wire import Attributes
 from pyxfrm.client.info import Aevent, Defaults
 from pyxfrm.client.records import PolicyRecord, SaRecord
 from pyxfrm.errors import MalformedError
@@ -40,6 +39,7 @@ from pyxfrm.model import (
 from pyxfrm.transport.base import LOST, Lost
 from pyxfrm.wire.attrs import spans
 from pyxfrm.wire.codec import codec
+from pyxfrm.wire.lookup import Attributes
 from pyxfrm.wire.messages import message_name
 from pyxfrm.wire.netlink import HEADER_SIZE
 

@@ -6,8 +6,6 @@ A kernel may hold what nobody would ask for. So nothing is checked here but leng
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
@@ -52,9 +50,9 @@ from pyxfrm.model import (
 )
 from pyxfrm.model.checks import as_seen
 from pyxfrm.wire.attrs import decode_payload, spans
+from pyxfrm.wire.lookup import Attributes
 
 __all__ = [
-    "Attributes",
     "address",
     "counters",
     "encap",
@@ -73,28 +71,6 @@ __all__ = [
     "set_mark",
     "template",
 ]
-
-
-class Attributes:
-    """The attributes of a message, found once and decoded when asked for."""
-
-    __slots__ = ("_data", "_found", "_space")
-
-    def __init__(self, data: bytes, start: int, space: Any = m.ATTRIBUTES) -> None:
-        self._data = data
-        self._space = space
-        # Of a repeated attribute the last counts, as in the kernel (lib/nlattr.c: __nla_parse).
-        self._found = {number: (at, end) for _, number, at, end in spans(data, start, len(data))}
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._found
-
-    def get(self, number: int) -> Any:
-        """The attribute's value, None if it is absent. MalformedError if it is too short."""
-        span = self._found.get(number)
-        if span is None:
-            return None
-        return decode_payload(number, self._data[span[0] : span[1]], self._space)
 
 
 # -- parts -------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.client import from_wire
-from pyxfrm.client.from_wire import Attributes
 from pyxfrm.model import Address, Counters, Default, Mark, SaDir, SaId
 from pyxfrm.wire.codec import codec
+from pyxfrm.wire.lookup import Attributes
 from pyxfrm.wire.netlink import HEADER_SIZE
 
 __all__ = ["Aevent", "Defaults", "PolicyCounts", "SadInfo", "SpdInfo", "Thresholds"]

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.client import from_wire
-from pyxfrm.client.from_wire import Attributes
 from pyxfrm.model import (
     Address,
     Algorithm,
@@ -36,6 +35,7 @@ from pyxfrm.model import (
 )
 from pyxfrm.wire import messages
 from pyxfrm.wire.codec import codec
+from pyxfrm.wire.lookup import Attributes
 from pyxfrm.wire.netlink import HEADER_SIZE
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TextIO
 
 from pyxfrm.transport.base import LOST, Lost, Transport, Wrapper
 from pyxfrm.wire import netlink
-from pyxfrm.wire.describe import lines, summary
 
 __all__ = ["Tracer", "traced"]
 
@@ -45,6 +44,8 @@ class Tracer(Wrapper):
         return data
 
     def _show(self, arrow: str, datagram: bytes) -> None:
+        from pyxfrm.wire.describe import lines, summary
+
         for start, end in netlink.frames(datagram):
             message = datagram[start:end]
             text = [f"{arrow} {self.portid}: {summary(message)}\n"]

@@ -10,6 +10,7 @@ The contract:
 ``attrs``     attributes: the raw run of them, and their typed payloads
 ``netlink``   framing: datagrams into messages; NLMSG_ERROR and NLMSG_DONE
 ``messages``  whole XFRM messages
+``lookup``    attributes by number
 ``dialogue``  which message answers which
 ``describe``  the same as text, field by field, with keys hidden
 """

@@ -1,0 +1,43 @@
+"""``xfrm engine serve PATH [--profile NAME]``: an engine for other processes, at a socket that only its owner may open.
+
+xfrm engine serve /run/user/1000/xfrm &
+xfrm --engine /run/user/1000/xfrm state list
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from types import FrameType
+
+from pyxfrm.abi.profiles import LINUX_7_2, PROFILES
+from pyxfrm.engine import Engine
+from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import EngineServer
+
+__all__ = ["main"]
+
+
+def main(argv: list[str]) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser("xfrm engine", description="A NETLINK_XFRM in user space.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    serve = verbs.add_parser("serve", help="serve an engine at a unix socket")
+    serve.add_argument("path", help="the socket; it must not exist, or its server must be gone")
+    serve.add_argument(
+        "--profile",
+        choices=sorted(PROFILES),
+        default=LINUX_7_2.name,
+        help=f"the kernel to behave as (default: {LINUX_7_2.name})",
+    )
+    words = parser.parse_args(argv)
+    with EngineServer(EngineHost(Engine(PROFILES[words.profile])), words.path) as server:
+
+        def stop(_: int, __: FrameType | None) -> None:
+            server.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        print(f"xfrm: {words.profile} serves at {words.path}", file=sys.stderr, flush=True)
+        server.serve_forever()
+    return 0

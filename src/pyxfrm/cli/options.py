@@ -1,0 +1,186 @@
+"""Options that all commands about XFRM share: iproute2's, which stand before the command, and ours, which may stand anywhere.
+
+-s, -stats          counters and limits too; twice: more        --json       JSON instead of text
+-d, -details        (accepted)                                  --show-keys  keys too
+-o, -oneline        one record a line                           --engine NAME|PATH  an engine instead of the kernel
+-n, -netns NETNS    in this network namespace                   --timeout SECONDS   wait so long for an answer
+-4, -6, -f FAMILY   of this address family only
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pyxfrm.cli.text.form import Form
+from pyxfrm.errors import UsageError
+
+if TYPE_CHECKING:
+    from pyxfrm.client import Xfrm
+    from pyxfrm.model import Family
+    from pyxfrm.transport.base import Transport
+
+__all__ = ["OPTIONS", "Options", "leading", "take"]
+
+_FLAGS = {
+    "-s": "stats",
+    "-stats": "stats",
+    "-statistics": "stats",
+    "--stats": "stats",
+    "-d": "details",
+    "-details": "details",
+    "--details": "details",
+    "-o": "oneline",
+    "-oneline": "oneline",
+    "--oneline": "oneline",
+    "-4": "inet",
+    "-6": "inet6",
+    "--json": "json",
+    "-j": "json",
+    "-json": "json",
+    "--show-keys": "keys",
+}
+_WITH_VALUE = {
+    "-n": "netns",
+    "-netns": "netns",
+    "--netns": "netns",
+    "-f": "family",
+    "-family": "family",
+    "--family": "family",
+    "--engine": "engine",
+    "--timeout": "timeout",
+}
+_FAMILIES = {"inet": 2, "inet6": 10, "4": 2, "6": 10}
+_TIMEOUT = 5.0  # seconds
+
+# For completion and the manual page: what to write, and what it does.
+OPTIONS = (
+    ("-s", "counters and limits too; twice: more"),
+    ("-o", "one record a line"),
+    ("-n NETNS", "in this network namespace: name, path or pid"),
+    ("-4", "IPv4 only"),
+    ("-6", "IPv6 only"),
+    ("--json", "JSON instead of text"),
+    ("--show-keys", "show keys; they are hidden else"),
+    (
+        "--engine NAME|PATH",
+        "an engine instead of the kernel: a profile, or the socket of one that runs",
+    ),
+    ("--timeout SECONDS", "how long to wait for an answer"),
+)
+
+
+class Options(NamedTuple):
+    """What was asked for. ``stats``: how often."""
+
+    stats: int = 0
+    oneline: bool = False
+    json: bool = False
+    keys: bool = False
+    family: Family | None = None
+    netns: str | None = None
+    engine: str | None = None
+    timeout: float = _TIMEOUT
+
+    @property
+    def form(self) -> Form:
+        """How to print text."""
+        return Form(bool(self.stats), self.oneline, self.keys)
+
+    def open(self) -> Xfrm:
+        """A client of the kernel, or of the engine that was asked for."""
+        from pyxfrm.client import Xfrm
+
+        return Xfrm(transport=self.connect(), timeout=self.timeout)
+
+    def connect(self) -> Transport:
+        """A port to the kernel, or to the engine that was asked for."""
+        if self.engine is None:
+            from pyxfrm.transport.kernel import KernelTransport
+
+            return KernelTransport(self._netns())
+        if "/" in self.engine:
+            from pyxfrm.transport.remote import RemoteTransport
+
+            return RemoteTransport(self.engine)
+        return self._own_engine(self.engine)
+
+    def _own_engine(self, engine: str) -> Transport:
+        from pyxfrm.abi.profiles import PROFILES
+        from pyxfrm.engine import Engine
+        from pyxfrm.transport.local import EngineHost
+
+        name = engine.upper().replace("-", "_").replace(".", "_")
+        if name not in PROFILES:
+            known = ", ".join(PROFILES)
+            raise UsageError(f"--engine {engine}: no such profile ({known}), and no path")
+        return EngineHost(Engine(PROFILES[name])).connect()
+
+    def _netns(self) -> str | int | None:
+        if self.netns is not None and self.netns.isdigit():
+            return int(self.netns)
+        return self.netns
+
+
+def leading(words: list[str]) -> int:
+    """How many of the first words are options and their values."""
+    at = 0
+    while at < len(words) and words[at].startswith("-") and words[at] != "-":
+        at += 2 if words[at] in _WITH_VALUE else 1
+    return min(at, len(words))
+
+
+def take(words: list[str]) -> tuple[Options, list[str]]:
+    """The options, and the words that are left."""
+    flags: dict[str, int] = {}
+    values: dict[str, str] = {}
+    rest: list[str] = []
+    at = 0
+    first = leading(words)
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if word == "--":
+            rest += words[at:]
+            break
+        if at > first and not word.startswith("--"):
+            rest.append(word)
+        elif word in _FLAGS:
+            flags[_FLAGS[word]] = flags.get(_FLAGS[word], 0) + 1
+        elif word in _WITH_VALUE:
+            if at == len(words):
+                raise UsageError(f"{word}: a value is missing")
+            values[_WITH_VALUE[word]] = words[at]
+            at += 1
+        else:
+            raise UsageError(f"{word}: no such option; `xfrm --help` lists them")
+    return _options(flags, values), rest
+
+
+def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
+    family: Family | None = None
+    name = values.get("family") or ("inet" if "inet" in flags else "")
+    name = "inet6" if "inet6" in flags else name
+    if name:
+        if name not in _FAMILIES:
+            raise UsageError(f"-f {name}: no such address family (inet, inet6)")
+        from pyxfrm.model import Family
+
+        family = Family(_FAMILIES[name])
+    timeout = _TIMEOUT
+    if "timeout" in values:
+        try:
+            timeout = float(values["timeout"])
+        except ValueError:
+            raise UsageError(f"--timeout {values['timeout']}: not a number of seconds") from None
+        if not 0 < timeout < 1e9:
+            raise UsageError(f"--timeout {values['timeout']}: must be over 0")
+    return Options(
+        flags.get("stats", 0),
+        "oneline" in flags,
+        "json" in flags,
+        "keys" in flags,
+        family,
+        values.get("netns"),
+        values.get("engine"),
+        timeout,
+    )
