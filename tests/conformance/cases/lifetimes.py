@@ -53,7 +53,7 @@ def soft_then_hard(t: Talk) -> None:
     aged(t, 0x105, soft_add=3, hard_add=2)
     aged(t, 0x106)
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 0), (0x101, 1), (0x103, 0)], "first second")
     t.sleep(1.0)
     t.check(
@@ -77,7 +77,7 @@ def never_is_now(t: Talk) -> None:
     aged(t, 0x105, hard_add=1 << 62)
     aged(t, 0x106, soft_add=1 << 63)
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     expired(t)
     present(t)
 
@@ -96,7 +96,7 @@ def counted_from_the_time_given(t: Talk) -> None:
     aged(t, 0x105, [old], hard_byte_limit=0, hard_packet_limit=0)
     aged(t, 0x106, hard_byte_limit=0, soft_byte_limit=0)
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 1), (0x101, 0)], "events")
     t.check(present(t) == [0x106, 0x105, 0x104, 0x103, 0x102, 0x101], "who is left")
 
@@ -109,7 +109,7 @@ def limits_that_change(t: Talk) -> None:
     aged(t, 0x102, hard_add=2)
     aged(t, 0x103, hard_add=100)
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 0)], "first second")
     t.accept(m.XFRM_MSG_UPDSA, sa(0x100, lft=limits(soft_add=1, hard_add=100)), [GCM])
     t.accept(m.XFRM_MSG_UPDSA, sa(0x101, lft=limits(hard_add=100)), [GCM])
@@ -118,7 +118,7 @@ def limits_that_change(t: Talk) -> None:
     age = (m.XFRMA_LTIME_VAL, s.LifetimeCur(0, 0, LONG_AGO, 0))
     t.accept(m.XFRM_MSG_NEWAE, who, [age], flags=NLM_F_ACK | NLM_F_REPLACE)
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 0)], "second second")
     present(t)
 
@@ -147,7 +147,7 @@ def helper_of_ipcomp_goes_too(t: Talk) -> None:
     """An IPComp SA that expires takes its helper along"""
     t.accept(m.XFRM_MSG_NEWSA, sa(proto=108, lft=limits(hard_add=1)), [DEFLATE])
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 1)], "events")
     t.check(present(t) == [], "something is left")
 
@@ -168,9 +168,9 @@ def larval(t: Talk) -> None:
     t.sysctl("net.core.xfrm_acq_expires", 0)
     t.accept(alloc, s.UserSpiInfo(sa(0, reqid=4), 0x104, 0x104))
     t.events()
-    t.sleep(1.4)
+    t.sleep(1.3)
     t.check(expired(t) == [(0x100, 1), (0x101, 1), (0, 1)], "first second")
     t.check(present(t) == [0x104, 0x102, 0x103, 0x300], "who is left")
-    t.sleep(0.9)
+    t.sleep(1.0)
     t.check(expired(t) == [(0x103, 1)], "second second")
     present(t)
