@@ -32,8 +32,8 @@ engine under the profile of that kernel.
 - **·** the case is not for that kernel
 - anything else is told below the table
 
-Nothing is masked. The clock of both sides is set to the same second; the numbers that a kernel draws by chance or counts through all namespaces (SPIs of a range, acquires, policy
-indexes) are read off the kernel and given to the engine.
+Nothing is masked. The clock of both sides is set to the same second; the numbers that a kernel draws by chance or counts through all namespaces (SPIs of a range,
+acquires) are read off the kernel and given to the engine.
 
 What a million random messages showed is in [fuzzing.md](fuzzing.md).
 """

@@ -2,8 +2,8 @@
 
 Sequences come from :mod:`pyxfrm.lab.generator`; each is a script in a namespace of its own. After every send, every socket is read, so a
 reply or an event is compared byte for byte at the step that caused it, and in its order. Nothing is masked: the clock of both sides is set to the
-same second before every send, and the two counters that a kernel shares between namespaces (of policy indexes and of
-acquires) are read off the kernel's first answers.
+same second before every send, and where a kernel is in numbering policies and acquires is read off its
+first answers.
 
 A disagreement is made small: sends are left out as long as the two still disagree, and what is left is printed as a test.
 """
