@@ -32,6 +32,10 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("pyxfrm.cli.demo:main", "replay all recordings, then move a tunnel three ways"),
     "replay": Command("pyxfrm.cli.replay:main", "run recorded conversations against the engine"),
+    "probe": Command("pyxfrm.cli.probe:main", "what this kernel's XFRM can do"),
+    "doctor": Command("pyxfrm.cli.doctor:main", "faults in the SAs and policies that are there"),
+    "stat": Command("pyxfrm.cli.stat:main", "counters of dropped packets, with likely causes"),
+    "show": Command("pyxfrm.cli.show:main", "read text of ip xfrm; take its keys out"),
     "lab": Command("pyxfrm.cli.lab:main", "run things on a real Linux kernel in user space"),
 }
 

@@ -1,0 +1,124 @@
+"""``xfrm doctor``: what is wrong with the SAs and policies that are there. Exit status 1 if anything is.
+
+``--json`` gives ``{"schema": 1, "doctor": [{"rule": ..., "severity": "error|warning|note", "subject": ..., "reason": ..., "next": ...}]}``, the worst
+first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
+from pyxfrm.client.doctor import Facts, Finding, Socket, examine, parse_netlink
+from pyxfrm.client.probe import probe_marks
+from pyxfrm.errors import TransportError
+
+if TYPE_CHECKING:
+    from pyxfrm.client import Xfrm
+
+__all__ = ["main"]
+
+SCHEMA = 1
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+PROC = Path("/proc")
+
+
+def main(argv: Sequence[str]) -> int:
+    """``xfrm doctor [--json] [--engine NAME|PATH] [-n NETNS]``."""
+    args = _arguments(argv)
+    client = open_target(args.engine, args.netns)
+    try:
+        facts = _facts(client, args)
+    finally:
+        client.close()
+    findings = examine(facts)
+    if args.json:
+        print(json.dumps({"schema": SCHEMA, "doctor": [_as_json(one) for one in findings]}))
+    else:
+        for finding in findings:
+            _show(finding)
+        print(f"{_count(len(facts.sas), 'SA')}, {_policies(facts)}: {_verdict(findings)}")
+    return 1 if findings else 0
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="xfrm doctor",
+        description="Look for faults in the SAs and policies that are there. Nothing is changed. "
+        "Exit status: 0 nothing was found, 1 something was.",
+    )
+    parser.add_argument("--json", action="store_true", help="JSON instead of text")
+    add_engine(parser)
+    add_netns(parser)
+    return parser.parse_args(argv)
+
+
+def _facts(client: Xfrm, args: argparse.Namespace) -> Facts:
+    sas = list(client.sas())
+    policies = list(client.policies())
+    exact = client.run(probe_marks())
+    if args.engine is not None:
+        return Facts(sas, policies, exact)
+    sockets = _sockets(args.netns, client.transport.portid)
+    return Facts(sas, policies, exact, sockets, _lockdown())
+
+
+def _sockets(netns: str | None, own: int) -> list[Socket]:
+    try:
+        text = read_proc_net("netlink", netns)
+    except TransportError:
+        return []  # no /proc here: the rule has nothing to look at
+    return [socket._replace(owner=_owner(socket)) for socket in parse_netlink(text, (own,))]
+
+
+def _owner(socket: Socket) -> str:
+    """The name of the process that has a socket open, "" if it cannot be seen."""
+    wanted = f"socket:[{socket.inode}]"
+    for fds in (PROC / str(socket.portid) / "fd", *PROC.glob("[0-9]*/fd")):
+        try:
+            if any(str(fd.readlink()) == wanted for fd in fds.iterdir()):
+                return (fds.parent / "comm").read_text().strip()
+        except OSError:
+            continue
+    return ""
+
+
+def _lockdown() -> str:
+    """The word in brackets: ``none [integrity] confidentiality``."""
+    try:
+        words = LOCKDOWN.read_text().split()
+    except OSError:
+        return ""
+    return next((word.strip("[]") for word in words if word.startswith("[")), "")
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "subject": finding.subject,
+        "reason": finding.reason,
+        "next": finding.next_step,
+    }
+
+
+def _show(finding: Finding) -> None:
+    print(f"{finding.severity.value}: {finding.subject} [{finding.rule}]")
+    print(f"    {finding.reason}")
+    print(f"    next: {finding.next_step}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _policies(facts: Facts) -> str:
+    return "1 policy" if len(facts.policies) == 1 else f"{len(facts.policies)} policies"
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    return _count(len(findings), "finding") if findings else "nothing was found"

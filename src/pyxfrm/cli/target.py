@@ -1,0 +1,86 @@
+"""Who is asked: the kernel, in a network namespace or this one, or an engine. Options for it, and files of ``/proc/net`` beside it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyxfrm.errors import TransportError, UsageError
+from pyxfrm.transport.netns import in_netns, open_netns
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pyxfrm.client import Xfrm
+
+__all__ = ["add_engine", "add_netns", "open_target", "read_proc_net"]
+
+PROC_NET = Path("/proc/thread-self/net")  # of the thread that reads, wherever it has gone
+
+
+def add_netns(parser: argparse.ArgumentParser) -> None:
+    """``-n NETNS``."""
+    parser.add_argument(
+        "-n",
+        "-netns",
+        "--netns",
+        metavar="NETNS",
+        help="in this network namespace: a name, a path or a pid",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """``--engine NAME|PATH``."""
+    parser.add_argument(
+        "--engine",
+        metavar="NAME|PATH",
+        help="an engine instead of the kernel: a profile (7.2), or the socket of one that runs",
+    )
+
+
+def open_target(engine: str | None, netns: str | None) -> Xfrm:
+    """A client of the kernel, or of the engine that was asked for."""
+    from pyxfrm.client import Xfrm
+
+    if engine is None:
+        return Xfrm(_netns(netns))
+    if netns is not None:
+        raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
+    if "/" in engine:
+        return Xfrm.connect(engine)
+    from pyxfrm.abi.profiles import PROFILES
+    from pyxfrm.engine import Engine
+
+    name = engine.upper().replace("-", "_").replace(".", "_")
+    name = name if name in PROFILES else f"LINUX_{name}"
+    if name not in PROFILES:
+        known = ", ".join(PROFILES)
+        raise UsageError(f"--engine {engine}: no such profile ({known}), and no path")
+    return Xfrm.engine(Engine(PROFILES[name]))
+
+
+def _netns(text: str | None) -> str | int | None:
+    return int(text) if text is not None and text.isdigit() else text
+
+
+def read_proc_net(name: str, netns: str | None = None) -> str:
+    """The text of ``/proc/net/NAME``, as it is in a network namespace."""
+
+    def read() -> str:
+        return (PROC_NET / name).read_text()
+
+    try:
+        if netns is None:
+            return read()
+        fd = open_netns(_netns(netns) or 0)
+        try:
+            return in_netns(fd, read)
+        finally:
+            os.close(fd)
+    except FileNotFoundError:
+        raise TransportError(
+            f"/proc/net/{name}: this kernel does not have it (for xfrm_stat: CONFIG_XFRM_STATISTICS)"
+        ) from None
+    except OSError as why:
+        raise TransportError(f"/proc/net/{name}: {why.strerror}") from None
