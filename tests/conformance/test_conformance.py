@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
+from pyxfrm.lab import Lab
+from tests.conformance import host
 from tests.conformance.lanes import Results, cases_of, differences, on_engine, transcript
 
 
@@ -32,3 +37,25 @@ def test_linux_7_2(name: str, linux72: Results) -> None:
 @pytest.mark.parametrize("name", cases_of(LINUX_6_12))
 def test_linux_6_12(name: str, linux612: Results) -> None:
     agree(name, LINUX_6_12, linux612)
+
+
+RELEASE = os.uname().release
+
+
+def test_this_machine() -> None:
+    profile = host.profile_of(RELEASE)
+    if profile is None or host.why_not(RELEASE):
+        pytest.skip(host.why_not(RELEASE))
+    found = {
+        name: host.unlike(name, profile, host.run(name, profile)) for name in cases_of(profile)
+    }
+    assert {name: what for name, what in found.items() if what} == {}
+
+
+@pytest.mark.kernel
+def test_the_lane_of_this_machine_works(lab72: Lab) -> None:
+    """Inside the lab the lab's kernel is "this machine": so the lane itself is tried wherever there is a lab."""
+    names = [name for name in cases_of(LINUX_7_2) if name.startswith("migrate_state:")]
+    done = lab72.run([sys.executable, "-m", "tests.conformance.host", *names], timeout=120)
+    assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+    assert f"{len(names)} cases, 0 not alike" in done.stdout.decode()
