@@ -47,7 +47,7 @@ def test_this_machine() -> None:
     if profile is None or host.why_not(RELEASE):
         pytest.skip(host.why_not(RELEASE))
     found = {
-        name: host.unlike(name, profile, host.run(name, profile)) for name in cases_of(profile)
+        name: host.unlike(name, profile, host.run(name, profile)) for name in host.names_of(profile)
     }
     assert {name: what for name, what in found.items() if what} == {}
 

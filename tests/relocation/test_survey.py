@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, LINUX_7_2_NOMIG, Profile
+from pyxfrm.lab.fetch import iproute2
 from pyxfrm.model import Algorithm
 from pyxfrm.relocation.facts import Features
 from pyxfrm.relocation.survey import survey
@@ -71,11 +72,11 @@ def look(words: dict[str, Any]) -> dict[str, Any]:
     from pyxfrm.relocation.ends import KernelEnd
 
     for line in (
-        "ip link add d0 type dummy",
-        "ip addr add 192.0.2.10/24 dev d0",
-        "ip link set d0 up",
+        "link add d0 type dummy",
+        "addr add 192.0.2.10/24 dev d0",
+        "link set d0 up",
     ):
-        subprocess.run(line.split(), check=True)
+        subprocess.run([*words["ip"], *line.split()], check=True)
     end = KernelEnd()
     with Xfrm() as other:
         events = other.events(Group.ACQUIRE, Group.EXPIRE) if words["daemon"] else None
@@ -95,7 +96,7 @@ def look(words: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.kernel
 @pytest.mark.parametrize("daemon", [False, True])
 def test_a_real_namespace(lab72: Lab, daemon: bool) -> None:
-    found = lab72.call(GUEST, {"daemon": daemon})
+    found = lab72.call(GUEST, {"daemon": daemon, "ip": list(iproute2().argv)})
     assert "192.0.2.10" in found["addresses"]
     assert [hears for _, hears in found["owners"]] == [True] * daemon
     assert all("python" in name for name, _ in found["owners"])

@@ -411,6 +411,20 @@ def a_big_window(lane: Lane) -> None:
 
 
 @case
+def a_move_forgets_what_was_refused(lane: Lane) -> None:
+    policy(lane, IN, in_tmpl())
+    in_sa(lane)
+    peer = Peer()
+    first = peer()
+    lane.arrive(first, first, broken(peer()))
+    get(lane, IN_SPI, ME)
+    lane.ask(m.XFRM_MSG_MIGRATE_STATE, _moved(IN_SPI, ME, YOU, ME))
+    get(lane, IN_SPI, ME)
+    lane.arrive(first)
+    get(lane, IN_SPI, ME)
+
+
+@case
 def a_move_goes_on(lane: Lane) -> None:
     policy(lane, OUT, out_tmpl())
     policy(lane, IN, in_tmpl())

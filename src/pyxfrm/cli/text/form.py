@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pyxfrm.abi.protocols import PROTOCOLS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -51,7 +53,7 @@ def device_name(ifindex: int) -> str:
 
 
 class _Protocols:
-    """/etc/protocols, if there is one, read when first asked for. The first name of a number counts."""
+    """/etc/protocols, or a table of our own where there is none, read when first asked for. The first name of a number counts."""
 
     def __init__(self) -> None:
         self.names: dict[int, str] = {}
@@ -59,6 +61,8 @@ class _Protocols:
         try:
             text = _PROTOCOLS.read_text("utf-8", "replace")
         except OSError:
+            self.numbers = dict(PROTOCOLS)
+            self.names = {number: name for name, number in PROTOCOLS.items()}
             return
         for line in text.splitlines():
             words = line.partition("#")[0].split()

@@ -23,6 +23,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from pyxfrm.abi.protocols import PROTOCOLS
 from pyxfrm.lab.guest import linux
 from pyxfrm.lab.guest.modprobe import install
 from pyxfrm.lab.modules import ModuleTree
@@ -77,9 +78,17 @@ def _mounts(config: dict[str, Any], tree: ModuleTree | None) -> None:
         Path(root + directory).mkdir(parents=True, exist_ok=True)
         linux.mount("host", root + directory, "hostfs", 0, directory)
     if root:
+        _name_protocols(Path(root, "etc/protocols"))
         linux.pivot_root(root)
     with contextlib.suppress(OSError):
         linux.mount("selinuxfs", "/sys/fs/selinux", "selinuxfs")
+
+
+def _name_protocols(file: Path) -> None:
+    """A small machine has no such file, and `ip` then knows no protocol by its name."""
+    if not file.exists():
+        lines = (f"{name} {number} {name.upper()}" for name, number in PROTOCOLS.items())
+        file.write_text("\n".join(lines) + "\n")
 
 
 def _layered(scratch: str, tree: ModuleTree | None) -> str:
