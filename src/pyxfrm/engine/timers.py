@@ -49,6 +49,8 @@ class Timers:
 
     def cancel(self, subject: Any, action: Action) -> None:
         """Forget a timer; no matter if it is not set."""
+        if not self._names:
+            return
         serial = self._names.pop((id(subject), action), None)
         if serial is not None:
             del self._live[serial]

@@ -129,8 +129,10 @@ def _settle(request: Request, um: UserMigrateState, old: Sa) -> tuple[Move, byte
         mark = old.mark
     if attrs:
         encap, told = _encap(attrs, old)
-        mapping_maxage = _mapping_maxage(attrs, encap, old)
-        nat_keepalive = _nat_keepalive(attrs, encap, old)
+        if m.XFRMA_MTIMER_THRESH in attrs:
+            mapping_maxage = _mapping_maxage(attrs[m.XFRMA_MTIMER_THRESH], encap, old)
+        if m.XFRMA_NAT_KEEPALIVE_INTERVAL in attrs:
+            nat_keepalive = _nat_keepalive(attrs[m.XFRMA_NAT_KEEPALIVE_INTERVAL], encap)
         if m.XFRMA_MARK in attrs:
             mark = _pair(attrs[m.XFRMA_MARK])
         if m.XFRMA_SET_MARK in attrs:
@@ -172,10 +174,7 @@ def _encap(attrs: dict[int, bytes], old: Sa) -> tuple[bytes | None, bytes | None
     return raw[:24], raw[:24]
 
 
-def _mapping_maxage(attrs: dict[int, bytes], encap: bytes | None, old: Sa) -> int:
-    raw = attrs.get(m.XFRMA_MTIMER_THRESH)
-    if raw is None:
-        return old.mapping_maxage
+def _mapping_maxage(raw: bytes, encap: bytes | None, old: Sa) -> int:
     if encap is None:
         raise Refusal(EINVAL, "MTIMER_THRESH requires encapsulation")
     if old.traits.dir == XFRM_SA_DIR_OUT:
@@ -183,10 +182,7 @@ def _mapping_maxage(attrs: dict[int, bytes], encap: bytes | None, old: Sa) -> in
     return int(_u32(raw)[0])
 
 
-def _nat_keepalive(attrs: dict[int, bytes], encap: bytes | None, old: Sa) -> int:
-    raw = attrs.get(m.XFRMA_NAT_KEEPALIVE_INTERVAL)
-    if raw is None:
-        return old.nat_keepalive
+def _nat_keepalive(raw: bytes, encap: bytes | None) -> int:
     interval = int(_u32(raw)[0])
     if interval and encap is None:
         raise Refusal(EINVAL, "NAT_KEEPALIVE_INTERVAL requires encapsulation")
