@@ -198,7 +198,7 @@ def shrink(kernel: Kernel, found: Divergence, profile: Profile = LINUX_7_2) -> D
 
 
 def as_test(found: Divergence, name: str) -> str:
-    """A test to paste, and what differs as comments."""
+    """A test to paste into tests/lab/test_found.py, and what differs as comments."""
     lines = [f"def test_{name}(lanes: Lanes) -> None:", "    lanes.agree("]
     lines += [f'        Op({op.socket}, bytes.fromhex("{op.data.hex()}")),' for op in found.ops]
     lines.append("    )")
