@@ -62,8 +62,10 @@ def migrate_state(request: Request) -> None:
     moved = not (
         um.new_family == um.id.family and same_address(move.daddr, um.id.daddr, move.family)
     )
-    if moved and engine.sadb.lookup(key_of(move.daddr, old.spi, move.family, old.proto), move.mark):
-        raise Refusal(EEXIST, "New SA tuple already occupied")
+    if moved or engine.profile.exact_marks:
+        met = engine.sadb.lookup(key_of(move.daddr, old.spi, move.family, old.proto), move.mark)
+        if met is not None and met is not old:
+            raise Refusal(EEXIST, "New SA tuple already occupied")
     try:
         new = create(request, old, move, offload)
     except Refusal as no:
