@@ -94,31 +94,19 @@ class Options(NamedTuple):
 
     def connect(self) -> Transport:
         """A port to the kernel, or to the engine that was asked for."""
+        from pyxfrm.cli.target import engine_named, netns_of
+
         if self.engine is None:
             from pyxfrm.transport.kernel import KernelTransport
 
-            return KernelTransport(self._netns())
+            return KernelTransport(netns_of(self.netns))
         if "/" in self.engine:
             from pyxfrm.transport.remote import RemoteTransport
 
             return RemoteTransport(self.engine)
-        return self._own_engine(self.engine)
-
-    def _own_engine(self, engine: str) -> Transport:
-        from pyxfrm.abi.profiles import PROFILES
-        from pyxfrm.engine import Engine
         from pyxfrm.transport.local import EngineHost
 
-        name = engine.upper().replace("-", "_").replace(".", "_")
-        if name not in PROFILES:
-            known = ", ".join(PROFILES)
-            raise UsageError(f"--engine {engine}: no such profile ({known}), and no path")
-        return EngineHost(Engine(PROFILES[name])).connect()
-
-    def _netns(self) -> str | int | None:
-        if self.netns is not None and self.netns.isdigit():
-            return int(self.netns)
-        return self.netns
+        return EngineHost(engine_named(self.engine)).connect()
 
 
 def leading(words: list[str]) -> int:

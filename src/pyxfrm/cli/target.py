@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     import argparse
 
     from pyxfrm.client import Xfrm
+    from pyxfrm.engine import Engine
 
-__all__ = ["add_engine", "add_netns", "open_target", "read_proc_net"]
+__all__ = [
+    "add_engine",
+    "add_netns",
+    "engine_named",
+    "netns_of",
+    "open_target",
+    "read_proc_net",
+]
 
 PROC_NET = Path("/proc/thread-self/net")  # of the thread that reads, wherever it has gone
 
@@ -44,11 +52,16 @@ def open_target(engine: str | None, netns: str | None) -> Xfrm:
     from pyxfrm.client import Xfrm
 
     if engine is None:
-        return Xfrm(_netns(netns))
+        return Xfrm(netns_of(netns))
     if netns is not None:
         raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
     if "/" in engine:
         return Xfrm.connect(engine)
+    return Xfrm.engine(engine_named(engine))
+
+
+def engine_named(engine: str) -> Engine:
+    """A fresh engine of the profile that ``--engine NAME`` names; ``7.2`` is short for ``LINUX_7_2``."""
     from pyxfrm.abi.profiles import PROFILES
     from pyxfrm.engine import Engine
 
@@ -57,10 +70,11 @@ def open_target(engine: str | None, netns: str | None) -> Xfrm:
     if name not in PROFILES:
         known = ", ".join(PROFILES)
         raise UsageError(f"--engine {engine}: no such profile ({known}), and no path")
-    return Xfrm.engine(Engine(PROFILES[name]))
+    return Engine(PROFILES[name])
 
 
-def _netns(text: str | None) -> str | int | None:
+def netns_of(text: str | None) -> str | int | None:
+    """A network namespace as ``-n`` names it: digits are a pid."""
     return int(text) if text is not None and text.isdigit() else text
 
 
@@ -73,7 +87,7 @@ def read_proc_net(name: str, netns: str | None = None) -> str:
     try:
         if netns is None:
             return read()
-        fd = open_netns(_netns(netns) or 0)
+        fd = open_netns(netns_of(netns) or 0)
         try:
             return in_netns(fd, read)
         finally:

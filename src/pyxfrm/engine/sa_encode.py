@@ -63,7 +63,7 @@ def sa_info(sa: Sa) -> bytes:
         + _id(sa.daddr, sa.spi, sa.proto, traits.id_pad)
         + sa.saddr
         + _limits(traits.lft)
-        + _counters(sa.bytes, sa.packets, sa.add_time, sa.use_time)
+        + lifetime_now(sa)
         + _tail(
             *sa.stats,
             traits.seq,

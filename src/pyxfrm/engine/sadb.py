@@ -201,11 +201,6 @@ class Sadb:
         else:
             del self._spis[named]
 
-    def set_seq(self, sa: Sa, seq: int) -> None:
-        """Note which ACQUIRE an SA was made for."""
-        sa.traits = sa.traits._replace(seq=seq)
-        self._by_seq.put(seq, sa)
-
     def remove(self, sa: Sa) -> bool:
         """Take an SA out and mark it dead; False if it was dead already."""
         if sa.state == State.DEAD:
