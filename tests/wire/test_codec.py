@@ -32,6 +32,43 @@ def test_any_bytes_of_the_right_size_come_back(cls: type[Any], data: st.DataObje
 
 
 @each
+@given(data=st.data())
+def test_packing_fields_is_encoding_the_value(cls: type[Any], data: st.DataObject) -> None:
+    made = codec(cls)
+    tail = data.draw(st.binary(max_size=40)) if made.tail else b""
+    raw = data.draw(st.binary(min_size=made.size, max_size=made.size)) + tail
+    value = without_padding(made.decode(raw))
+    fields = [
+        codec(type(field)).encode(field) if isinstance(field, tuple) else field
+        for name, field in zip(value._fields, value, strict=True)
+        if name != "pad"
+    ]
+    assert made.pack(*fields) == made.encode(value)
+
+
+def without_padding(value: Any) -> Any:
+    inside = {n: without_padding(f) for n, f in value._asdict().items() if isinstance(f, tuple)}
+    if "pad" in value._fields:
+        inside["pad"] = bytes(len(value.pad))
+    return value._replace(**inside)
+
+
+def test_zeros_fill_up_what_is_packed() -> None:
+    packed = codec(structs.Id).pack(b"\x0a\x00\x00\x01", 0x1234, 50)
+    assert packed == bytes.fromhex("0a000001" + "00" * 12 + "00001234" + "32000000")
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "wrong"),
+    [(structs.Id, "spi", 1 << 32), (structs.Id, "proto", 300), (structs.Id, "daddr", 7)],
+)
+def test_a_field_that_cannot_be_packed_is_named(cls: type[Any], field: str, wrong: Any) -> None:
+    fields = {"daddr": bytes(16), "spi": 1, "proto": 50, field: wrong}
+    with pytest.raises(UsageError, match=field):
+        codec(cls).pack(*fields.values())
+
+
+@each
 def test_every_truncation_is_refused(cls: type[Any]) -> None:
     made = codec(cls)
     for size in range(made.size):

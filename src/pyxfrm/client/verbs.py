@@ -45,6 +45,7 @@ from pyxfrm.model import (
     Selector,
 )
 from pyxfrm.model.checks import uint
+from pyxfrm.wire.codec import codec
 
 __all__ = [
     "acquire",
@@ -117,7 +118,7 @@ def sas(
         if source.family != target.family:
             raise UsageError(f"SAs from {source} to {target}: two families")
         attrs.append((m.XFRMA_ADDRESS_FILTER, to_wire.address_filter(source, target)))
-    return Dump(m.XFRM_MSG_GETSA, to_wire.payload(None, attrs), read=SaRecord.of)
+    return Dump(m.XFRM_MSG_GETSA, to_wire.payload(b"", attrs), read=SaRecord.of)
 
 
 def allocate_spi(
@@ -161,7 +162,7 @@ def allocate_spi(
         attrs.append((m.XFRMA_SA_DIR, int(dir)))
     if cpu is not None:
         attrs.append((m.XFRMA_SA_PCPU, cpu))
-    body = s.UserSpiInfo(to_wire.sa_info(larva), low, high)
+    body = codec(s.UserSpiInfo).pack(to_wire.sa_info(larva), low, high)
     return Request(
         m.XFRM_MSG_ALLOCSPI, to_wire.payload(body, attrs), read=SaRecord.of, subject=name
     )
@@ -169,14 +170,14 @@ def allocate_spi(
 
 def flush_sas(proto: Proto | None = None) -> Request[Done]:
     """FLUSHSA: all SAs of a protocol go; None: all. Proto.ANY: all of ESP, AH and IPComp."""
-    return Request(m.XFRM_MSG_FLUSHSA, to_wire.payload(s.UserSaFlush(proto or 0)))
+    return Request(m.XFRM_MSG_FLUSHSA, codec(s.UserSaFlush).pack(proto or 0))
 
 
 def expire_sa(name: SaId, *, hard: bool) -> Request[Done]:
     """EXPIRE: tell listeners that it expired; ``hard``: and remove it. ENOENT if there is none."""
     larva = Sa(name, Address.any(name.family), Mode.TRANSPORT, (), ReplayState.off())
     attrs = () if name.mark is None else ((m.XFRMA_MARK, to_wire.mark(name.mark)),)
-    body = s.UserExpire(to_wire.sa_info(larva), int(hard))
+    body = codec(s.UserExpire).pack(to_wire.sa_info(larva), hard)
     return Request(m.XFRM_MSG_EXPIRE, to_wire.payload(body, attrs), subject=name)
 
 
@@ -213,7 +214,7 @@ def set_replay_state(
 
 
 def _aevent_id(name: SaId, flags: int, attrs: Any = ()) -> bytes:
-    body = s.AeventId(to_wire.usersa_id(name), bytes(16), flags, 0)
+    body = codec(s.AeventId).pack(to_wire.usersa_id(name), b"", flags, 0)
     marks = () if name.mark is None else ((m.XFRMA_MARK, to_wire.mark(name.mark)),)
     return to_wire.payload(body, (*marks, *attrs))
 
@@ -251,14 +252,16 @@ def policies() -> Dump[PolicyRecord]:
 def flush_policies(type: PolicyType = PolicyType.MAIN) -> Request[Done]:  # noqa: A002
     """FLUSHPOLICY: all policies of a type go."""
     attrs = (
-        () if type == PolicyType.MAIN else ((m.XFRMA_POLICY_TYPE, s.UserPolicyType(type, 0, 0)),)
+        ()
+        if type == PolicyType.MAIN
+        else ((m.XFRMA_POLICY_TYPE, codec(s.UserPolicyType).pack(type, 0, 0)),)
     )
-    return Request(m.XFRM_MSG_FLUSHPOLICY, to_wire.payload(None, attrs))
+    return Request(m.XFRM_MSG_FLUSHPOLICY, to_wire.payload(b"", attrs))
 
 
 def expire_policy(policy: Policy, *, hard: bool) -> Request[Done]:
     """POLEXPIRE: tell listeners that it expired; ``hard``: and remove it. ENOENT if there is none."""
-    body = s.UserPolExpire(to_wire.policy_info(policy), int(hard))
+    body = codec(s.UserPolExpire).pack(to_wire.policy_info(policy), hard)
     return Request(
         m.XFRM_MSG_POLEXPIRE,
         to_wire.payload(body, to_wire.policy_attrs(policy)),
@@ -268,9 +271,9 @@ def expire_policy(policy: Policy, *, hard: bool) -> Request[Done]:
 
 def acquire(wanted: Acquire) -> Request[Done]:
     """ACQUIRE: have the kernel ask its listeners for an SA, as if a packet had needed it."""
-    body = s.UserAcquire(
-        s.Id(wanted.sa.daddr.raw, wanted.sa.spi, wanted.sa.proto),
-        wanted.saddr.raw,
+    body = codec(s.UserAcquire).pack(
+        codec(s.Id).pack(wanted.sa.daddr.packed, wanted.sa.spi, wanted.sa.proto),
+        wanted.saddr.packed,
         to_wire.selector(wanted.sel),
         to_wire.policy_info(wanted.policy),
         wanted.aalgos,
@@ -327,14 +330,14 @@ def set_spd_info(
         if pair is not None:
             for bits in pair:
                 uint(f"hash threshold of {family}", bits, family.bits)
-            attrs.append((number, s.SpdHthresh(*pair)))
+            attrs.append((number, codec(s.SpdHthresh).pack(*pair)))
     return Request(m.XFRM_MSG_NEWSPDINFO, to_wire.payload(bytes(4), attrs, m.SPD_ATTRIBUTES))
 
 
 def get_defaults() -> Request[Defaults]:
     """GETDEFAULT."""
     return Request(
-        m.XFRM_MSG_GETDEFAULT, to_wire.payload(s.UserPolicyDefault(0, 0, 0)), read=Defaults.of
+        m.XFRM_MSG_GETDEFAULT, codec(s.UserPolicyDefault).pack(0, 0, 0), read=Defaults.of
     )
 
 
@@ -345,5 +348,5 @@ def set_defaults(
     outbound: Default = Default.UNSPEC,
 ) -> Request[Done]:
     """SETDEFAULT: what becomes of packets that no policy matches; UNSPEC leaves it as it is."""
-    body = s.UserPolicyDefault(inbound, forward, outbound)
-    return Request(m.XFRM_MSG_SETDEFAULT, to_wire.payload(body))
+    body = codec(s.UserPolicyDefault).pack(inbound, forward, outbound)
+    return Request(m.XFRM_MSG_SETDEFAULT, body)

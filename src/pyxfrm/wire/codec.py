@@ -2,11 +2,13 @@
 
 A declaration is a ``NamedTuple`` whose annotations say how C lays each field out (:mod:`pyxfrm.abi.ctypes`). The first use
 of :func:`codec` walks it, nested structures included, into a flat list of leaves with their offsets by
-C's alignment rule, and writes two small functions for it, as :mod:`dataclasses` does for ``__init__``:
+C's alignment rule. Three small functions are written for it, as :mod:`dataclasses` does for ``__init__``, each when it is
+first asked for (a command that lists SAs only decodes):
 
 * decode: one ``struct`` unpack of the whole for the host-order leaves, one for the network-order leaves (if any), and the
   tuples put together;
-* encode: length checks, and one ``struct`` pack; runs of network-order leaves are packed apart and put in as bytes.
+* encode: length checks, and one ``struct`` pack; runs of network-order leaves are packed apart and put in as bytes;
+* pack: the same from the fields, without a tuple: for who makes messages by the thousand.
 
 So the work a message costs is a handful of C calls, whatever its number of fields.
 """
@@ -40,13 +42,13 @@ _BIG_HOST = sys.byteorder == "big"
 class Leaf(NamedTuple):
     """One field that is not itself a structure. ``path`` leads to it, e.g. ``("sel", "family")``.
 
-    Padding has ``kind`` None: it is found in the enclosing structure's ``pad``.
+    Padding has ``kind`` None where it is found in the enclosing structure's ``pad``, else it is zeros.
     """
 
     path: tuple[str, ...]
     offset: int
     size: int
-    kind: Scalar | Bytes | None
+    kind: Scalar | Bytes | Padding | None
 
 
 class Codec(Generic[T]):
@@ -58,10 +60,14 @@ class Codec(Generic[T]):
     ``tail``    name of the flexible array at its end, or ""
     ``decode``  ``decode(data, offset=0) -> value``; a tail takes all that is left of ``data``
     ``encode``  ``encode(value) -> bytes``
+    ``pack``    ``pack(field, field, ...) -> bytes``, in the order of the declaration: integers; bytes, which zeros
+                fill up to the field's size (so an IPv4 address may have its 4); structures inside as their bytes,
+                whole; the tail. Padding is left out: it is zeros
     """
 
     decode: Callable[..., T]
     encode: Callable[[T], bytes]
+    pack: Callable[..., bytes]
 
     def __init__(self, cls: type[T]) -> None:
         self.cls = cls
@@ -70,7 +76,12 @@ class Codec(Generic[T]):
         self.leaves, self.align, self.size = _lay_out(self.rows)
         self.tail = next((n for n, kind in self.rows if isinstance(kind, Tail)), "")
         self.secret = next((n for n, k in self.rows if isinstance(k, Tail) and k.secret), "")
-        _Writer(self).install()
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _WRITTEN:
+            raise AttributeError(name)
+        setattr(self, name, _Writer(self).write(name))
+        return getattr(self, name)
 
     def offset(self, name: str) -> int:
         """Offset in bytes of a direct field, as C's offsetof; the size for the tail."""
@@ -79,6 +90,7 @@ class Codec(Generic[T]):
         return next(leaf.offset for leaf in self.leaves if leaf.path[0] == name)
 
 
+_WRITTEN = ("decode", "encode", "pack")
 _CACHE: dict[type[Any], Codec[Any]] = {}
 
 
@@ -141,22 +153,21 @@ def _lay_out(rows: list[tuple[str, Kind]]) -> tuple[list[Leaf], int, int]:
 
 
 class _Writer:
-    """Writes the two functions of a codec as source and compiles them."""
+    """Writes the functions of a codec as source and compiles them."""
 
     def __init__(self, made: Codec[Any]) -> None:
         self.codec = made
         self.env: dict[str, Any] = {"new": tuple.__new__, "error": struct.error}
         self.var = {(leaf.path, leaf.offset): f"v{i}" for i, leaf in enumerate(made.leaves)}
 
-    def install(self) -> None:
-        source = f"{self._decoder()}\n{self._encoder()}"
+    def write(self, name: str) -> Any:
+        source: str = getattr(self, name)()
         exec(compile(source, f"<codec of struct {self.codec.name}>", "exec"), self.env)  # noqa: S102
-        self.codec.decode = self.env["decode"]
-        self.codec.encode = self.env["encode"]
+        return self.env[name]
 
     # -- decode ------------------------------------------------------------------------------
 
-    def _decoder(self) -> str:
+    def decode(self) -> str:
         host = [leaf for leaf in self.codec.leaves if not _is_big(leaf)]
         big = [leaf for leaf in self.codec.leaves if _is_big(leaf)]
         body = []
@@ -207,17 +218,17 @@ class _Writer:
 
     # -- encode ------------------------------------------------------------------------------
 
-    def _encoder(self) -> str:
+    def encode(self) -> str:
         made = self.codec
         lines = ["def encode(value):"]
         self._take(made, "value", (), 0, lines)
         arguments = self._arguments()
-        self.env["pack"] = struct.Struct("=" + _packed_format(made.leaves)).pack
+        self.env["pack_all"] = struct.Struct("=" + _packed_format(made.leaves)).pack
         self.env["misfit"] = self._misfit
         tail = f" + {self.tail_var}" if made.tail else ""
         lines += [
             "    try:",
-            f"        return pack({', '.join(arguments)}){tail}",
+            f"        return pack_all({', '.join(arguments)}){tail}",
             "    except error:",
             "        raise misfit(value) from None",
         ]
@@ -270,6 +281,46 @@ class _Writer:
             arguments.append(names)
         return arguments
 
+    # -- pack --------------------------------------------------------------------------------
+
+    def pack(self) -> str:
+        """Like the encoder, but its leaves are the direct fields, structures among them as bytes."""
+        made = self.codec
+        rows = [(name, kind) for name, kind in made.rows if not isinstance(kind, Padding)]
+        leaves = _fill([_direct(made, *row) for row in rows if row[0] != made.tail], made.size)
+        arguments = []
+        for i, run in enumerate(_runs(leaves)):
+            names = ", ".join(leaf.path[0] for leaf in run if not isinstance(leaf.kind, Padding))
+            if _is_big(run[0]):
+                self.env[f"big{i}"] = struct.Struct(">" + _packed_format(run, inside=True)).pack
+                names = f"big{i}({names})"
+            if names:
+                arguments.append(names)
+        self.env["pack_all"] = struct.Struct("=" + _packed_format(leaves)).pack
+        self.env["unfit"] = self._unfit
+        names = ", ".join(name for name, _ in rows)
+        tail = f" + {made.tail}" if made.tail else ""
+        return "\n".join(
+            [
+                f"def pack({names}):",
+                "    try:",
+                f"        return pack_all({', '.join(arguments)}){tail}",
+                "    except error:",
+                f"        raise unfit(({names},)) from None",
+            ]
+        )
+
+    def _unfit(self, fields: tuple[Any, ...]) -> UsageError:
+        made = self.codec
+        kinds = [row for row in made.rows if not isinstance(row[1], Padding)]
+        for (name, kind), field in zip(kinds, fields, strict=True):
+            code = kind.code if isinstance(kind, Scalar) else "s"
+            try:
+                struct.pack("=" + code, field)
+            except struct.error as why:
+                return UsageError(f"struct {made.name}: {name}: {why}")
+        return UsageError(f"struct {made.name}: a field does not fit")
+
     def _wrong(self, path: str, want: int, got: Any) -> UsageError:
         name = self.codec.name
         if not isinstance(got, bytes | bytearray | memoryview):
@@ -300,12 +351,41 @@ def _check(var: str, size: int, path: tuple[str, ...]) -> list[str]:
     ]
 
 
+def _direct(made: Codec[Any], name: str, kind: Kind) -> Leaf:
+    """A field as a leaf, whatever is in it."""
+    if isinstance(kind, Scalar | Bytes):
+        return Leaf((name,), made.offset(name), kind.size, kind)
+    assert isinstance(kind, type)  # noqa: S101  # a structure: no tail and no padding comes here
+    size = codec(kind).size
+    return Leaf((name,), made.offset(name), size, Bytes(size))
+
+
+def _gap(at: int, size: int) -> Leaf:
+    return Leaf(("pad",), at, size, Padding(size))
+
+
+def _fill(leaves: list[Leaf], size: int) -> list[Leaf]:
+    """With what lies between them, up to ``size``, as padding."""
+    filled = []
+    at = 0
+    for leaf in leaves:
+        if leaf.offset > at:
+            filled.append(_gap(at, leaf.offset - at))
+        filled.append(leaf)
+        at = leaf.offset + leaf.size
+    if size > at:
+        filled.append(_gap(at, size - at))
+    return filled
+
+
 def _is_big(leaf: Leaf) -> bool:
     return isinstance(leaf.kind, Scalar) and leaf.kind.big and not _BIG_HOST
 
 
 def _code(leaf: Leaf) -> str:
-    return leaf.kind.code if isinstance(leaf.kind, Scalar) else f"{leaf.size}s"
+    if isinstance(leaf.kind, Scalar):
+        return leaf.kind.code
+    return f"{leaf.size}{'x' if isinstance(leaf.kind, Padding) else 's'}"
 
 
 def _format(leaves: list[Leaf], size: int) -> str:
