@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pyxfrm.client import Xfrm
-from pyxfrm.model import Policy, Sa
+from pyxfrm.model import Direction, Encap, Policy, ReplayState, Sa
 from pyxfrm.relocation.commands import Sight
+from pyxfrm.relocation.describe import describe
 from pyxfrm.relocation.driver import Driver
 from pyxfrm.relocation.facts import Features
 from pyxfrm.relocation.machine import State
@@ -26,12 +28,11 @@ LOCAL = Wish(local=A, new_local=B, remote=C)
 BOTH = Wish(local=A, new_local=B, remote=C, new_remote=D)
 
 
-def other_end() -> tuple[list[Sa], list[Policy]]:
+def other_end(encap: Encap | None = None) -> tuple[list[Sa], list[Policy]]:
     """The same Child SA as :func:`tests.relocation.world.child`, seen from C."""
-    from pyxfrm.model import Direction
-
+    back = Encap(encap.dport, encap.sport) if encap else None
     spi = 0xC0000010
-    sas = [sa(A, C, spi + 1), sa(C, A, spi + 2)]
+    sas = [sa(A, C, spi + 1, encap=encap), sa(C, A, spi + 2, encap=back)]
     policies = [
         policy(way, nets, (C, A))
         for nets in (("10.2.0.0/16", "10.1.0.0/16"), ("fd02::/64", "fd01::/64"))
@@ -41,12 +42,16 @@ def other_end() -> tuple[list[Sa], list[Policy]]:
 
 
 class Pair:
-    def __init__(self, tmp: Path, wish: Wish, options: Options) -> None:
-        self.worlds = (
-            World(tmp, *child(), name="one"),
-            World(tmp, *other_end(), name="two"),
-        )
-        self.plans = make_pair(wish, (self.worlds[0].facts(), self.worlds[1].facts()), options)
+    def __init__(self, tmp: Path, wish: Wish, options: Options, window: int = 128) -> None:
+        halves = {"one": child(), "two": other_end()}
+        worlds = [
+            World(tmp, [replace(sa, replay=ReplayState.of(window)) for sa in sas], policies, name=n)
+            for n, (sas, policies) in halves.items()
+        ]
+        self.worlds = (worlds[0], worlds[1])
+        features = Features(dual=True)
+        facts = [world.facts(features=features) for world in worlds]
+        self.plans = make_pair(wish, (facts[0], facts[1]), options)
         for plan in self.plans:
             plan.check()
         self.traffics = [
@@ -163,3 +168,32 @@ def test_a_pair_is_resumed_with_both_ends(tmp_path: Path) -> None:
         pair.driver(Fuse(12)).relocate(*pair.plans)
     with pytest.raises(UsageError, match="has 2 ends"):
         pair.worlds[0].driver().unfinished()
+
+
+def commands_of(pair: Pair, driver: Driver) -> list[str]:
+    moments: list[str] = []
+    driver.listener = lambda moment: moments.append(describe(moment.command))
+    driver.relocate(*pair.plans)
+    return moments
+
+
+def test_with_tc_the_receiver_moves_before_its_sender(tmp_path: Path) -> None:
+    """tc makes of packets for the old place packets for the new one, not the other way round.
+
+    And it is slow: the number that the cut is made from is read after it.
+    """
+    options = Options(strategy=Strategy.GAP, dual="eth0", drain=0.01)
+    pair = Pair(tmp_path, LOCAL, options, window=2048)
+    driver = pair.driver(Fuse())
+    rules: list[bool] = []
+    for end in driver.ends:
+        end.dual_accept = lambda rule, *, on: rules.append(on)  # type: ignore[method-assign]
+    done = commands_of(pair, driver)
+    assert rules == [True, False]
+    taken = next(n for n, words in enumerate(done) if words.startswith("take"))
+    read = next(n for n, words in enumerate(done) if words.startswith("read c0"))
+    assert taken < read
+    script = next(words for words in done if words.startswith("script"))
+    moved = script.index("migrate c0000012@192.0.2.10")
+    assert moved < script.index("copy to c0000012@203.0.113.10") < script.index("wait")
+    pair.check(State.MOVED)

@@ -13,7 +13,6 @@ from pyxfrm.errors import UsageError
 from pyxfrm.model import (
     HOST_TO_HOST,
     REMOVE,
-    Action,
     Address,
     Algorithm,
     Direction,
@@ -22,7 +21,6 @@ from pyxfrm.model import (
     Mark,
     Mode,
     Policy,
-    PolicyType,
     Proto,
     ReplayState,
     Sa,
@@ -33,8 +31,8 @@ from pyxfrm.model import (
     Template,
     network,
 )
-from pyxfrm.relocation.facts import Facts, Features, Owner
-from pyxfrm.relocation.moves import Options, Plan, Strategy, Why
+from pyxfrm.relocation.facts import Facts, Owner
+from pyxfrm.relocation.moves import Options, Plan, Why
 from pyxfrm.relocation.plan import make_plan
 from pyxfrm.relocation.wish import Select, Wish
 from tests.relocation.world import A6, C6, KEY, A, B, C, D, child, host_pair, policy, sa
@@ -412,99 +410,3 @@ def test_no_key_is_in_a_plan() -> None:
 
 
 # -- strategies --------------------------------------------------------------------------------------
-
-ALL = Features(migrate_state=True, migrate=True, keys=True, hold=True)
-
-
-@pytest.mark.parametrize(
-    ("features", "wish", "strategy"),
-    [
-        (ALL, LOCAL, Strategy.HOLD),
-        (replace(ALL, hold=False), LOCAL, Strategy.MIGRATE_STATE),
-        (replace(ALL, hold=False), Wish(remote=C, new_remote=D), Strategy.GAP),
-        (replace(ALL, migrate_state=False), LOCAL, Strategy.MIGRATE),
-        (replace(ALL, migrate_state=False), Wish(local=A, reqid=9), Strategy.RECREATE),
-        (replace(ALL, migrate_state=False, migrate=False), LOCAL, Strategy.RECREATE),
-    ],
-)
-def test_the_best_strategy_that_the_kernel_allows(
-    features: Features, wish: Wish, strategy: Strategy
-) -> None:
-    plan = plan_of(*child(), wish=wish, features=features)
-    assert plan.strategy is strategy
-    assert plan.refusals == ()
-    assert plan.cannot
-
-
-def test_no_strategy_at_all() -> None:
-    """42: lockdown, and no message."""
-    none = Features(migrate_state=False, migrate=False, keys=False, hold=False)
-    assert Why.STRATEGY in whys(plan_of(*child(), features=none))
-
-
-def refused(options: Options, wish: Wish = LOCAL, **facts: object) -> str:
-    sas, policies = child()
-    plan = plan_of(sas, policies, wish=wish, options=options, **facts)
-    return " / ".join(r.text for r in plan.refusals)
-
-
-def test_hold_says_why_not() -> None:
-    asked = Options(strategy=Strategy.HOLD)
-    busy = {child()[0][0].id: 50_000.0}
-    assert "80 are safe" in refused(asked, rates=busy)
-    assert "packets would wait" in refused(asked, rates={child()[0][0].id: 5_000.0}, delay=0.05)
-    assert refused(asked, rates={child()[0][0].id: 5_000.0}) == ""
-    assert "larval_drop" in refused(asked, features=replace(ALL, hold=False))
-    sas, policies = child()
-    named = [
-        replace(p, templates=(replace(p.templates[0], spi=sas[0].id.spi),)) for p in policies[:1]
-    ]
-    plan = plan_of(sas, named, options=asked)
-    assert any("names an SPI" in r.text for r in plan.refusals)
-    small = [sas[0], replace(sas[1], replay=ReplayState.of(32))]
-    plan = plan_of(small, policies, options=asked, rates={sas[0].id: 10_000.0})
-    assert any("replay window under 128" in r.text for r in plan.refusals)
-
-
-def test_gap_says_why_not() -> None:
-    asked = Options(strategy=Strategy.GAP)
-    assert "same place" in refused(asked)
-    remote = Wish(remote=C, new_remote=D)
-    assert refused(asked, wish=remote) == ""
-    assert "no keys" in refused(asked, wish=remote, features=replace(ALL, keys=False))
-
-
-def test_migrate_says_why_not() -> None:
-    asked = Options(strategy=Strategy.MIGRATE)
-    assert refused(asked) == ""
-    assert "reqid" in refused(asked, wish=Wish(local=A, new_local=B, reqid=9))
-    old = replace(ALL, migrate_state=False)
-    removal = Wish(local=A, new_local=B, encap=REMOVE)
-    assert "before Linux 7.2" in refused(asked, wish=removal, features=old)
-    sas, policies = child()
-    twin = replace(sas[0], id=replace(sas[0].id, spi=0xE9))
-    plan = plan_of([*sas, twin], policies, options=asked)
-    assert any("here are several" in r.text for r in plan.refusals)
-    marked_ = [replace(p, mark=Mark(1, 1)) for p in policies]
-    plan = plan_of(sas, marked_, options=asked)
-    assert any("with a mark" in r.text for r in plan.refusals)
-    rival = Policy(
-        Direction.OUT, policies[0].sel, priority=1, action=Action.BLOCK, type=PolicyType.MAIN
-    )
-    rival = replace(rival, sel=replace(policies[0].sel, saddr=network("10.0.0.0/8")))
-    plan = plan_of(sas, [*policies, rival], options=asked)
-    assert any("in its place" in r.text for r in plan.refusals)
-    plan = plan_of(*host_pair(), options=asked)
-    assert any("explicit tunnel addresses" in r.text for r in plan.refusals)
-
-
-def test_the_drain_follows_the_delay() -> None:
-    assert plan_of(*child()).drain == 0.001
-    assert plan_of(*child(), delay=0.005).drain == pytest.approx(0.008)
-    assert plan_of(*child(), delay=0.005, options=Options(drain=0.5)).drain == 0.5
-
-
-def test_the_jump_follows_the_rate() -> None:
-    sas, policies = child()
-    assert plan_of(sas, policies).jump == 4096
-    assert plan_of(sas, policies, rates={sas[0].id: 50_000.0}).jump > 50_000

@@ -105,6 +105,7 @@ def _manner_words(parser: argparse.ArgumentParser) -> None:
         "--listen", type=float, default=0.2, metavar="S", help="count packets first (default: 0.2)"
     )
     group.add_argument("--dual", default="", metavar="DEV", help="take both addresses there, by tc")
+    group.add_argument("--peer-dual", default="", metavar="DEV", help="the same at the other end")
     group.add_argument("--any-address", action="store_true", help="the new address may come later")
     group.add_argument("--force", action="store_true", help="move a key manager's SAs, too")
     group.add_argument("--dry-run", action="store_true", help="show the plan and do nothing")
@@ -201,6 +202,7 @@ def _options(words: argparse.Namespace) -> Options:
         words.force,
         None if words.drain is None else words.drain / 1000,
         dual=words.dual,
+        peer_dual=words.peer_dual,
     )
 
 

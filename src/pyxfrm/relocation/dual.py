@@ -6,7 +6,11 @@ two finds it; the other is counted as XfrmInNoStates. If the SA moves between th
 
 The mirror's device must be another one: mirrored to itself, the copy is caught by the loop check. Reverse-path filtering must not look at the dummy device.
 
-Only stock modules: sch_clsact, cls_u32, act_mirred, act_nat, dummy. Packets in UDP encapsulation are matched by the old address, UDP and the port.
+Only stock modules: sch_ingress, cls_u32, act_mirred, act_nat, dummy. Packets in UDP encapsulation are matched by the old address, UDP and the port. The program ``tc`` is
+needed: pyroute2 has no act_nat.
+
+The filters stand early, because one that ends classification before them would hide them, and under a preference of their own, by which they are removed. Not under
+49152: that is what the kernel gives to filters that were added without one (net/sched/cls_api.c: tcf_auto_prio).
 """
 
 from __future__ import annotations
@@ -15,10 +19,10 @@ from dataclasses import dataclass
 
 from pyxfrm.model import Address, Family
 
-__all__ = ["DEVICE", "Rule", "filters", "mirror_device", "removal", "supports"]
+__all__ = ["DEVICE", "PREFERENCE", "Rule", "filters", "mirror_device", "removal", "supports"]
 
 DEVICE = "pyxfrm-dual"
-_PREFERENCE = "49152"
+PREFERENCE = "72"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def filters(rule: Rule) -> list[list[str]]:
 
 def removal(rule: Rule) -> list[list[str]]:
     """The commands that take all of it away; those that find nothing to do may fail."""
-    filters = ["tc", "filter", "del", "dev", rule.device, "ingress", "pref", _PREFERENCE]
+    filters = ["tc", "filter", "del", "dev", rule.device, "ingress", "pref", PREFERENCE]
     qdisc = ["tc", "qdisc", "del", "dev", rule.device, "clsact"]
     return [filters if rule.keep_qdisc else qdisc, ["ip", "link", "del", DEVICE]]
 
@@ -75,6 +79,6 @@ def _matches(rule: Rule) -> list[list[str]]:
 
 def _filter(rule: Rule, match: list[str]) -> list[str]:
     head = ["tc", "filter", "add", "dev", rule.device, "ingress", "protocol", "ip"]
-    select = ["pref", _PREFERENCE, "u32", *match, "match", "ip", "dst", f"{rule.old}/32"]
+    select = ["pref", PREFERENCE, "u32", *match, "match", "ip", "dst", f"{rule.old}/32"]
     mirror = ["action", "mirred", "ingress", "mirror", "dev", DEVICE, "pipe"]
     return [*head, *select, *mirror, "action", "nat", "ingress", f"{rule.old}/32", str(rule.new)]

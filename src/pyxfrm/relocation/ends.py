@@ -98,10 +98,17 @@ class KernelEnd:
     def settled(self, rule: dual.Rule) -> dual.Rule:
         """The rule, knowing what was there before it."""
 
-        def has_clsact() -> bool:
-            return "clsact" in _run(["tc", "qdisc", "show", "dev", rule.device])
+        def look() -> bool:
+            if "clsact" not in _run(["tc", "qdisc", "show", "dev", rule.device]):
+                return False
+            show = ["tc", "filter", "show", "dev", rule.device, "ingress"]
+            there = _run([*show, "pref", dual.PREFERENCE])
+            if there.strip() and dual.DEVICE not in there:
+                what = f"{rule.device} has other filters with preference {dual.PREFERENCE}"
+                raise OSError(errno.EEXIST, what)
+            return True
 
-        return replace(rule, keep_qdisc=self.within(has_clsact))
+        return replace(rule, keep_qdisc=self.within(look))
 
     def dual_accept(self, rule: dual.Rule, *, on: bool) -> None:
         """By ``ip`` and ``tc``."""
@@ -109,6 +116,7 @@ class KernelEnd:
             raise OSError(errno.EAFNOSUPPORT, "tc rewrites addresses of IPv4 alone")
 
         def set_up() -> None:
+            take_down()  # what a process that was killed has left
             for words in dual.mirror_device():
                 _run(words)
             Path(f"/proc/sys/net/ipv4/conf/{dual.DEVICE}/rp_filter").write_text("0")

@@ -152,6 +152,7 @@ class Options:
     ``drain``        seconds that packets under way get; None: from the delay
     ``split``        one batch a phase instead of one for all (for measurements)
     ``dual``         accept packets at both local addresses during the drain, by tc on this device; "": no
+    ``peer_dual``    the same at the other end of a pair
     ``pair``         the other end is ours, too, and moves in step
     """
 
@@ -162,6 +163,7 @@ class Options:
     drain: float | None = None
     split: bool = False
     dual: str = ""
+    peer_dual: str = ""
     pair: bool = False
 
 

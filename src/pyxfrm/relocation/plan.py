@@ -64,7 +64,8 @@ def make_pair(
     """
     options = replace(options, pair=True)
     first = make_plan(wish, facts[0], options)
-    second = make_plan(wish.mirrored, facts[1], options)
+    turned = replace(options, dual=options.peer_dual, peer_dual=options.dual)
+    second = make_plan(wish.mirrored, facts[1], turned)
     if options.strategy is None and first.strategy is not second.strategy:
         # What one end cannot do, the other must not.
         later = max(first.strategy, second.strategy, key=strategies.PREFERRED.index)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from pyxfrm.model import REMOVE, Mode, Policy, SaDir
+from pyxfrm.model import REMOVE, Family, Mode, Policy, SaDir
 from pyxfrm.relocation.blocks import rivals
 from pyxfrm.relocation.facts import Facts
 from pyxfrm.relocation.moves import Plan, PolicyMove, Refusal, SaMove, Strategy, Why
@@ -43,11 +43,13 @@ def decide(plan: Plan, facts: Facts) -> Plan:
     asked = plan.options.drain
     drain = asked if asked is not None else max(LEAST_DRAIN, 1.6 * facts.delay)
     jump = max(LEAST_JUMP, int(4 * rate * (drain + JOURNAL_TIME)))
-    if plan.options.pair and plan.options.dual:
+    if plan.options.pair and (plan.options.dual or plan.options.peer_dual):
         # One window for both sides of the gap: no wider than it must be.
         jump = max(256, int(2 * rate * (drain + JOURNAL_TIME)))
     plan = replace(plan, rate=rate, drain=drain, jump=jump, features=facts.features)
     strategy = plan.options.strategy
+    if strategy is None and (plan.options.dual or plan.options.peer_dual):
+        strategy = Strategy.GAP
     if strategy is None:
         strategy = next((s for s in PREFERRED if not limits(s, plan, facts)), None)
     if strategy is None:
@@ -113,15 +115,16 @@ def _hold_templates(plan: Plan, _: Facts) -> Iterator[str]:
             yield f"policy {policy.old.id} gets another selector: its packets cannot be held"
 
 
-def _hold_room(plan: Plan, _: Facts) -> Iterator[str]:
-    held = plan.rate * (plan.drain + STEP_TIME)
+def _hold_room(plan: Plan, facts: Facts) -> Iterator[str]:
+    rate = _rate(plan, facts)
+    held = rate * (plan.drain + STEP_TIME)
     windows = [m.old.window for m in plan.sas if m.dir == SaDir.IN]
     narrow = bool(windows) and min(windows) < WINDOW_FOR_HOLD
     room = HELD_WITH_SMALL_WINDOW if narrow else HELD_AT_MOST
     if held > room:
         why = f" with a replay window under {WINDOW_FOR_HOLD}" if narrow else ""
         yield (
-            f"about {held:.0f} packets would wait in one policy ({plan.rate:.0f}/s for "
+            f"about {held:.0f} packets would wait in one policy ({rate:.0f}/s for "
             f"{1000 * (plan.drain + STEP_TIME):.0f} ms), {room} are safe{why}"
         )
 
@@ -135,6 +138,36 @@ def _gap_moves(plan: Plan, facts: Facts) -> Iterator[str]:
     others = [m for m in plan.sas if m.same_tuple or (m.dir == SaDir.IN and not _copied_in(plan))]
     if others and not facts.features.migrate_state:
         yield "the SAs that cannot be copied need MIGRATE_STATE"
+
+
+def _gap_held(plan: Plan, facts: Facts) -> Iterator[str]:
+    """Packets of outbound SAs that keep their destination wait: as in ``hold``."""
+    stay = {n for n, m in enumerate(plan.sas) if m.dir == SaDir.OUT and m.same_tuple}
+    waits = tuple(p for p in plan.policies if p.outbound and stay & set(p.sas))
+    if waits:
+        part = replace(plan, policies=waits)
+        for rule in (_needs_larval_drop, _hold_templates, _hold_room):
+            yield from rule(part, facts)
+
+
+def _gap_dual(plan: Plan, facts: Facts) -> Iterator[str]:
+    """What tc can take packets for (:mod:`pyxfrm.relocation.dual`)."""
+    if not plan.options.dual:
+        return
+    moved = [m for m in plan.sas if m.dir == SaDir.IN and not m.same_tuple]
+    if not facts.features.dual:
+        yield "dual: tc is not at hand"
+    if not moved:
+        yield "dual: no inbound SA changes its destination, so there is nothing to take"
+    if any(Family.INET6 in (m.old.id.family, m.new.id.family) for m in moved):
+        yield "dual: tc rewrites addresses of IPv4 alone"
+    if len({m.old.encap and m.old.encap.dport for m in moved}) > 1:
+        yield "dual: some SAs are encapsulated and some are not, or at other ports"
+
+
+def _not_dual(plan: Plan, _: Facts) -> Iterator[str]:
+    if plan.options.dual or plan.options.peer_dual:
+        yield "taking both addresses (dual) belongs to gap"
 
 
 def _copied_in(plan: Plan) -> bool:
@@ -226,11 +259,25 @@ def _one_encap(plan: Plan, _: Facts) -> Iterator[str]:
 
 
 _RULES: dict[Strategy, tuple[_Rule, ...]] = {
-    Strategy.MIGRATE_STATE: (_needs_migrate_state,),
-    Strategy.MIGRATE: (_needs_migrate, _old_message, _no_device, _one_encap),
-    Strategy.RECREATE: (_needs_keys, _no_device),
-    Strategy.HOLD: (_needs_migrate_state, _needs_larval_drop, _hold_templates, _hold_room),
-    Strategy.GAP: (_needs_keys, _gap_moves, _gap_windows, _gap_policies, _no_device),
+    Strategy.MIGRATE_STATE: (_needs_migrate_state, _not_dual),
+    Strategy.MIGRATE: (_needs_migrate, _old_message, _no_device, _one_encap, _not_dual),
+    Strategy.RECREATE: (_needs_keys, _no_device, _not_dual),
+    Strategy.HOLD: (
+        _needs_migrate_state,
+        _needs_larval_drop,
+        _hold_templates,
+        _hold_room,
+        _not_dual,
+    ),
+    Strategy.GAP: (
+        _needs_keys,
+        _gap_moves,
+        _gap_windows,
+        _gap_policies,
+        _gap_held,
+        _gap_dual,
+        _no_device,
+    ),
 }
 
 _STATS = "the counts of packets that the SA refused start again at 0"

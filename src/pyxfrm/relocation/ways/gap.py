@@ -37,7 +37,7 @@ from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, form_at, place_of, policy_at, used
 from pyxfrm.relocation.ways import hold, recreate
 
-__all__ = ["check_below_cut", "dual_accept", "make_cuts", "switch", "switched", "way"]
+__all__ = ["check_below_cut", "dual_accept", "make_cuts", "shifted", "switch", "switched", "way"]
 
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
@@ -67,16 +67,22 @@ def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     doubles = [m for m in copies_of(plan) if place_of(m, sight) is Place.BOTH]
     if doubles and not switched(run, end, plan, doubles, sight):
         return (yield from _start_over(run, end, doubles))
+    # tc takes its time, and while it does, the old SA must not run towards the cut.
+    trouble = yield from dual_accept(run, end, plan, on=True)
+    if trouble is Trouble.NONE:
+        trouble = yield from _move_on(run, end, plan, sight, doubles)
+    yield from dual_accept(run, end, plan, on=False)
+    return trouble
+
+
+def _move_on(run: Run, end: int, plan: Plan, sight: Sight, doubles: list[SaMove]) -> Steps[Trouble]:
     fresh = [m for m in copies_of(plan) if place_of(m, sight) is Place.OLD]
     adds = yield from make_cuts(run, end, plan, fresh)
     if isinstance(adds, Trouble):
         return adds
-    trouble = yield from dual_accept(run, end, plan, on=True)
-    if trouble is Trouble.NONE:
-        trouble = yield from _switch_over(run, end, plan, sight, adds)
+    trouble = yield from _switch_over(run, end, plan, sight, adds)
     if trouble is Trouble.NONE:
         trouble = yield from _finish(run, end, [*doubles, *fresh])
-    yield from dual_accept(run, end, plan, on=False)
     return trouble
 
 
@@ -119,13 +125,14 @@ def _switch_over(
     run: Run, end: int, plan: Plan, sight: Sight, adds: list[KernelCommand]
 ) -> Steps[Trouble]:
     target = Target.NEW
-    moves = migrations(_without_copies(plan), sight, target)
+    early = shifted(plan, sight)
+    moves = [m for m in migrations(_without_copies(plan), sight, target) if m not in early]
     waits = any(m.dir == SaDir.OUT and m.same_tuple for m in plan.sas) and bool(moves)
     if waits:
         trouble = yield from hold.start_holding(run, end)
         if trouble is not Trouble.NONE:
             return trouble
-    first = [*adds, *opens(plan, sight, target)]
+    first = [*adds, *opens(plan, sight, target), *early]
     parts: list[Batch | Wait] = [Batch(tuple(first), end)] if first else []
     if plan.policies:
         parts.append(Batch(tuple(switch(plan, target)), end))
@@ -138,6 +145,14 @@ def _switch_over(
     if waits:
         yield from hold.let_go(end)
     return trouble
+
+
+def shifted(plan: Plan, sight: Sight) -> list[KernelCommand]:
+    """Inbound SAs that move first, because tc takes packets for both places from now on."""
+    if not plan.options.dual:
+        return []
+    ins = replace(plan, sas=tuple(m for m in plan.sas if m.dir == SaDir.IN and not m.same_tuple))
+    return migrations(ins, sight, Target.NEW)
 
 
 def _last(plan: Plan, sight: Sight, target: Target, *, again: bool) -> list[KernelCommand]:

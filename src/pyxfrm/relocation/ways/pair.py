@@ -6,8 +6,8 @@ A *flow* is an outbound SA at one end and the inbound SA with its SPI at the oth
 flow                      at the sender                               at the receiver
 ========================  ==========================================  =====================================
 gap, destination changes  a copy behind the cut; the policy switches  a copy that takes all up to the cut as seen,
-                                                                      or (``dual``) MIGRATE_STATE while tc takes
-                                                                      packets for both addresses
+                                                                      or (``dual``) MIGRATE_STATE, before the switch
+                                                                      and while tc takes packets for both addresses
 gap, only source changes  held: policy, then MIGRATE_STATE, kick      MIGRATE_STATE while the flow is held
 hold, any                 held: policy, then MIGRATE_STATE, kick      MIGRATE_STATE while the flow is held
 migrate-state             block, MIGRATE_STATE, allow                 MIGRATE_STATE, one send before the sender
@@ -103,7 +103,7 @@ def _script(*parts: tuple[int, list[KernelCommand]] | float) -> Script:
 
 
 def _inbound(plan: Plan, sight: Sight, *, copies: bool) -> list[KernelCommand]:
-    """The inbound half by MIGRATE_STATE; with ``copies`` only what keeps its destination."""
+    """The inbound half by MIGRATE_STATE; with ``copies`` only what keeps its destination, and nothing around it."""
     ins, _ = halves(plan)
     moved = [m for m in migrations(ins, sight, Target.NEW) if not (copies and _changes(m, plan))]
     if copies:
@@ -147,19 +147,23 @@ def _gap(run: Run, sights: list[Sight]) -> Steps[Trouble]:
     doubles = _doubles(run, sights)
     if doubles and not _in_use(run, sights):
         return (yield from _start_over(run, doubles))
-    adds = yield from _make_copies(run, sights)
-    if isinstance(adds, Trouble):
-        return adds
+    trouble = Trouble.NONE
     for end in ENDS:
-        trouble = yield from gap.dual_accept(run, end, run.plans[end], on=True)
-        if trouble is not Trouble.NONE:
-            return trouble
-    trouble = yield from _switch_over(run, sights, adds)
+        if trouble is Trouble.NONE:
+            trouble = yield from gap.dual_accept(run, end, run.plans[end], on=True)
     if trouble is Trouble.NONE:
-        trouble = yield from _finish(run)
+        trouble = yield from _move_on(run, sights)
     for end in ENDS:
         yield from gap.dual_accept(run, end, run.plans[end], on=False)
     return trouble
+
+
+def _move_on(run: Run, sights: list[Sight]) -> Steps[Trouble]:
+    adds = yield from _make_copies(run, sights)
+    if isinstance(adds, Trouble):
+        return adds
+    trouble = yield from _switch_over(run, sights, adds)
+    return trouble if trouble is not Trouble.NONE else (yield from _finish(run))
 
 
 def _in_use(run: Run, sights: list[Sight]) -> bool:
@@ -244,17 +248,21 @@ def _switch_over(
             trouble = yield from hold.start_holding(run, end)
             if trouble is not Trouble.NONE:
                 return trouble
-    opened = [opens(run.plans[end], sights[end], Target.NEW) for end in ENDS]
-    switches = [gap.switch(run.plans[end], Target.NEW) for end in ENDS]
-    ins = [
-        _inbound(run.plans[end], sights[end], copies=not run.plans[end].options.dual)
+    first = [
+        [
+            *receivers[end],
+            *opens(run.plans[end], sights[end], Target.NEW),
+            *gap.shifted(run.plans[end], sights[end]),
+        ]
         for end in ENDS
     ]
+    switches = [gap.switch(run.plans[end], Target.NEW) for end in ENDS]
+    ins = [_inbound(run.plans[end], sights[end], copies=True) for end in ENDS]
     outs = [_kicked(run.plans[end], sights[end]) if waits[end] else [] for end in ENDS]
     trouble = yield from run.do(
         _script(
-            (0, [*receivers[0], *opened[0]]),
-            (1, [*receivers[1], *opened[1]]),
+            (0, first[0]),
+            (1, first[1]),
             (0, senders[0]),
             (1, senders[1]),
             (0, switches[0]),
