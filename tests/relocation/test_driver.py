@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pyxfrm.abi.messages import XFRM_MSG_MIGRATE_STATE
+from pyxfrm.client import Xfrm
 from pyxfrm.errors import UsageError
 from pyxfrm.relocation.commands import (
     AddSa,
@@ -37,9 +39,12 @@ from pyxfrm.relocation.moves import Options, Strategy
 from pyxfrm.relocation.passes import migrations_by_policy
 from pyxfrm.relocation.run import Steps
 from pyxfrm.relocation.sight import Target
+from pyxfrm.relocation.steps import Outcome
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from pyxfrm.relocation.wish import Wish
+from pyxfrm.transport.base import Transport, Wrapper
 from pyxfrm.wire.messages import message_name
+from pyxfrm.wire.netlink import frames
 from tests.relocation.playbook import sight
 from tests.relocation.world import A, B, C, World, child, sa
 
@@ -199,6 +204,56 @@ def test_haste_ends(world: World) -> None:
     driver.relocate(world.plan(LOCAL, Options(strategy=Strategy.HOLD)))
     assert (os.sched_getscheduler(0), gc.isenabled()) == was
     assert seen[0][1] is False
+
+
+class Fatal(Wrapper):
+    """All SAs are gone just when the first one moves: flushed by somebody."""
+
+    def __init__(self, inner: Transport, xfrm: Xfrm) -> None:
+        super().__init__(inner)
+        self.xfrm = xfrm
+
+    def send(self, data: bytes) -> None:
+        if any(data[start + 4] == XFRM_MSG_MIGRATE_STATE for start, _ in frames(data)):
+            self.xfrm.flush_sas()
+        self.inner.send(data)
+
+
+def test_a_callback_hears_of_lost_sas_when_all_is_written_down(world: World) -> None:
+    heard: list[Outcome] = []
+    driver = world.driver(Fatal(world.host.connect(), world.xfrm))
+
+    def rekey(outcome: Outcome) -> None:
+        heard.append(outcome)
+        assert driver.journal.history()[0].outcome["lost"]
+        with driver.journal.locked(["engine"]):
+            pass
+
+    driver.on_lost = rekey
+    outcome = driver.relocate(world.plan(LOCAL, Options(strategy=Strategy.MIGRATE_STATE)))
+    assert heard == [outcome]
+    assert outcome.state is State.LOST
+    assert len(outcome.lost) == 2
+    assert len(outcome.blocked) == 2
+
+
+def test_the_callback_hears_of_what_another_process_lost(world: World) -> None:
+    plan = world.plan(LOCAL)
+    first = world.driver()
+    first.journal.enter(first.journal.begin(["engine"], (plan,)), State.MOVING)
+    world.xfrm.flush_sas()
+    heard: list[Outcome] = []
+    second = world.driver()
+    second.on_lost = heard.append
+    assert second.resume() is heard[0]
+
+
+def test_the_callback_hears_nothing_of_a_move_that_went_well(world: World) -> None:
+    driver = world.driver()
+    heard: list[Outcome] = []
+    driver.on_lost = heard.append
+    assert driver.relocate(world.plan(LOCAL)).state is State.MOVED
+    assert heard == []
 
 
 def test_waits_and_batches_alone(world: World) -> None:

@@ -32,6 +32,14 @@ ERRNOS = {
         errno.ENOMEM,
         errno.EPERM,
     ),
+    m.XFRM_MSG_MIGRATE: (
+        errno.ENOENT,
+        errno.EINVAL,
+        errno.ENODATA,
+        errno.ENOPROTOOPT,
+        errno.ENOMEM,
+        errno.EPERM,
+    ),
     m.XFRM_MSG_NEWSA: (errno.EEXIST, errno.EINVAL, errno.ENOMEM, errno.EPERM),
     m.XFRM_MSG_DELSA: (errno.ESRCH, errno.EPERM, errno.ENOMEM),
     m.XFRM_MSG_NEWPOLICY: (errno.EEXIST, errno.EINVAL, errno.ENOMEM),
@@ -46,6 +54,8 @@ TRIED = (
     "recreate-local",
     "recreate-both",
     "gap-both",
+    "migrate-local",
+    "migrate-both",
     "hosts",
     "overlay",
     "split",
@@ -102,7 +112,7 @@ def test_a_kind_of_request_always_refused(name: str, kind: int, tmp_path: Path) 
     state, faulty = run(CASES[name], tmp_path, lambda _, asked: errno.EINVAL * (asked == kind))
     if kind not in faulty.types:
         assert state is State.MOVED
-    elif kind in (m.XFRM_MSG_MIGRATE_STATE, m.XFRM_MSG_NEWSA):
+    elif kind in (m.XFRM_MSG_MIGRATE_STATE, m.XFRM_MSG_MIGRATE, m.XFRM_MSG_NEWSA):
         assert state in (State.AS_BEFORE, State.LOST)
     else:
         assert state in (State.AS_BEFORE, State.LOST, State.MOVED)

@@ -111,6 +111,9 @@ class Driver:
     """Relocates over ``ends`` (one machine, or the two of a pair), with a journal.
 
     ``listener``  is told of every step
+    ``on_lost``   is told of an outcome with SAs that must be re-established at the IKE level, whoever finds that out: the one
+                  that relocates or the one that resumes. All is in the journal and the lock is free by then, so it may take
+                  its time, raise, or start another relocation
     ``hurry``     rest the collector and take real-time priority while a script runs
     ``sleep``     how to wait
     """
@@ -121,12 +124,14 @@ class Driver:
         journal: JournalFile,
         *,
         listener: Listener | None = None,
+        on_lost: Callable[[Outcome], None] | None = None,
         hurry: bool = True,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.ends = tuple(ends)
         self.journal = journal
         self.listener = listener
+        self.on_lost = on_lost
         self.hurry = hurry
         self.sleep = sleep
         self._number = 0
@@ -143,7 +148,8 @@ class Driver:
             plan.check()
         with self.journal.locked(self._places):
             self._number = self.journal.begin(self._places, plans)
-            return self._finish(relocate(plans))
+            outcome = self._finish(relocate(plans))
+        return self._report(outcome)
 
     def resume(self, *, abort: bool = False) -> Outcome:
         """Finish what was cut off; ``abort``: undo it. UsageError if nothing was."""
@@ -152,7 +158,13 @@ class Driver:
             if entry is None:
                 raise UsageError("nothing to resume: no relocation is unfinished here")
             self._number = entry.id
-            return self._finish(resume(entry.plans, entry.state, entry.cuts, abort=abort))
+            outcome = self._finish(resume(entry.plans, entry.state, entry.cuts, abort=abort))
+        return self._report(outcome)
+
+    def _report(self, outcome: Outcome) -> Outcome:
+        if outcome.lost and self.on_lost is not None:
+            self.on_lost(outcome)
+        return outcome
 
     def unfinished(self) -> Entry | None:
         """The relocation that was cut off here, if there is one."""
