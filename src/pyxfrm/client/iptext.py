@@ -9,7 +9,7 @@ Forms, by what a line begins with, spaces aside::
     src ADDR dst ADDR                       an SA; its first line under it begins with proto
     src NET dst NET [proto P] [sport N] ..  a policy; its first line under it begins with dir or socket
 
-:func:`scrub` changes nothing but keys, and errs on the side of hiding: any hexadecimal number of more than 64 bits goes, too.
+:func:`scrub` (:mod:`pyxfrm.client.iptext_scrub`) changes nothing but keys.
 
 >>> text = "src 192.0.2.1 dst 192.0.2.2\\n\\tproto esp spi 0x00000100 reqid 1 mode tunnel\\n\\tenc cbc(aes) 0x000102030405060708090a0b0c0d0e0f\\n"
 >>> parse(text)[0].algorithms
@@ -25,12 +25,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pyxfrm.client.iptext_lines import ALGORITHMS, FieldError, read_header, read_line
+from pyxfrm.client.iptext_lines import FieldError, read_header, read_line
+from pyxfrm.client.iptext_scrub import HIDDEN, scrub
 from pyxfrm.errors import UsageError
 
 __all__ = ["HIDDEN", "PolicyText", "StateText", "parse", "scrub"]
-
-HIDDEN = "<<Keys hidden>>"  # iproute2's own words for it
 
 Fields = dict[str, Any]
 
@@ -104,8 +103,11 @@ class PolicyText:
 
 
 class _Line(NamedTuple):
+    """``shown``: the text without what may be part of a key."""
+
     number: int
     text: str
+    shown: str
 
 
 _PROMPT = re.compile(r"[#$]|.*\bip\b.*\bxfrm\b|.*\bxfrm (state|policy)\b")
@@ -118,10 +120,11 @@ def parse(text: str, source: str = "text") -> list[StateText | PolicyText]:
 
 def _lines(text: str) -> Iterator[_Line]:
     """Lines with something on them; those of ``ip -o`` taken apart at their backslashes."""
-    for number, line in enumerate(text.split("\n"), 1):
-        for part in line.split("\\"):
+    lines = zip(text.split("\n"), scrub(text).split("\n"), strict=True)
+    for number, (line, shown) in enumerate(lines, 1):
+        for part, scrubbed in zip(line.split("\\"), shown.split("\\"), strict=True):
             if part.strip():
-                yield _Line(number, part.strip())
+                yield _Line(number, part.strip(), scrubbed.strip())
 
 
 def _blocks(text: str, source: str) -> Iterator[list[_Line]]:
@@ -156,8 +159,8 @@ def _record(block: list[_Line], source: str) -> StateText | PolicyText:
     try:
         read_header(fields, head.text, policy=policy)
         for at in rest:
-            if not read_line(fields, at.text, policy=policy):
-                fields["other"] = (*fields.get("other", ()), scrub(at.text))
+            if not read_line(fields, at.text, policy=policy) and at.shown:
+                fields["other"] = (*fields.get("other", ()), at.shown)
         fields.pop("heading", None)
         made: type[StateText] | type[PolicyText] = PolicyText if policy else StateText
         return made(line=head.number, **fields)
@@ -168,22 +171,3 @@ def _record(block: list[_Line], source: str) -> StateText | PolicyText:
         raise UsageError(
             f"{source}:{head.number}: this {what} has parts that are missing or belong to another kind"
         ) from None
-
-
-# -- scrubbing -------------------------------------------------------------------------------------
-
-_KINDS = "|".join(sorted(ALGORITHMS, key=len, reverse=True))
-# A line of an SA; in the one-line form a line begins after a backslash.
-_KEY = re.compile(rf"(?m)((?:^|\\)[ \t]*(?:{_KINDS})[ \t]+\S+[ \t]+)(0[xX][0-9a-fA-F]+)")
-# A command line, whose keys may be words in quotes.
-_COMMAND = re.compile(r"(?m)^.*\bxfrm\s+(?:s|st|sta|stat|state)\s+(?:a|u)\w*\s.*$")
-_WORD = r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|[^\s'"]+)"""
-_COMMAND_KEY = re.compile(rf"(?<!proto )(\b(?:aead|auth-trunc|auth|enc)\s+{_WORD}\s+)({_WORD})")
-_LONG = re.compile(r"\b(?:0[xX])?[0-9a-fA-F]{17,}")
-
-
-def scrub(text: str) -> str:
-    """The same text with its keys hidden, and nothing else changed. A key of no bytes is not shown, and stays so."""
-    text = _KEY.sub(rf"\1{HIDDEN}", text)
-    text = _COMMAND.sub(lambda line: _COMMAND_KEY.sub(rf"\1{HIDDEN}", line[0]), text)
-    return _LONG.sub(HIDDEN, text)
