@@ -364,7 +364,7 @@ POLICIES = [
     "policy add src ::/0 dst 2001:db8::/32 proto udp dev lo dir out",
 ]
 
-# Lines that follow SAS and POLICIES.
+# Lines that follow SAS and POLICIES. Where one would hit another SA than it names, this command is asked with --force.
 AFTER = (
     """
 state list
@@ -409,6 +409,11 @@ state delete dst 198.51.100.1 proto esp spi 1
 state del src 1.1.1.1 dst 198.51.100.1 proto ah spi 5
 state d dst 198.51.100.1 proto esp spi 2
 state delete dst 198.51.100.1 proto esp spi 2 mark 1 mask 0xff
+state delete dst 198.51.100.1 proto esp spi 2 mark 1
+state delete dst 198.51.100.1 proto esp spi 1 mark 1
+state delete dst 198.51.100.1 proto esp spi 1 mark 0 mask 0xff
+state update src 192.0.2.1 dst 198.51.100.1 proto esp spi 1 mark 3 mask 3 limit time-hard 5000 $G
+state update src 192.0.2.1 dst 198.51.100.1 proto esp spi 2 mode tunnel mark 1 limit time-hard 5000 $G
 state delete dst 198.51.100.1 proto esp spi 99
 state delete dst 198.51.100.1 proto esp
 state delete dst 198.51.100.1 spi 1

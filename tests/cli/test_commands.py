@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pyxfrm.abi.profiles import EXACT_MARKS
 from pyxfrm.cli import COMMANDS, main
 from pyxfrm.cli.complete import candidates
 from pyxfrm.cli.grammar import GROUPS, VALUES, VERBS, Keyword
@@ -102,14 +103,96 @@ def test_a_move_is_refused_in_one_line(run: Run) -> None:
     assert "two things" in told
 
 
-def test_a_shadowed_sa_is_not_moved(run: Run) -> None:
+WIDE = SA  # an SA without a mark stands before older ones that have one
+NARROW = SA + " mark 1 mask 1"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"state migrate {NAME} mark 1 mask 1 new-dst 203.0.113.1 new-src 192.0.2.9 new-reqid 7",
+        f"state delete {NAME} mark 1 mask 1",
+        f"state delete {NAME} mark 1",
+        NARROW.replace("add", "update") + " limit time-hard 5000",
+        "state deleteall reqid 8",
+    ],
+)
+def test_a_shadowed_sa_is_left_alone(run: Run, line: str) -> None:
+    run(NARROW.replace("reqid 7", "reqid 8"))
+    run(WIDE)
+    before = run("-s state")
+    told = run(line, status=1)
+    assert told.startswith("xfrm: SA dst 198.51.100.1 proto esp spi 0x00000100 mark 0x1/0x")
+    assert "the kernel would take" in told
+    assert "--force" in told
+    assert told.count("\n") == 1
+    assert run("-s state") == before
+    run(line + " --force")
+    after = run("-s state")
+    assert after != before
+    assert "mark 0x1/0x1" in after  # whatever was done, it was done to the other one
+
+
+def test_a_mask_that_is_not_written_is_not_held_against_an_sa_that_stands_alone(run: Run) -> None:
+    for mark, how in (("mark 5 mask 0xff", "mark 5"), ("mark 0 mask 0xf", "reqid 9"), ("", "")):
+        run(f"{SA} {mark}".strip())
+        run(f"{SA.replace('add', 'update')} {how}".strip())
+        run(f"state delete {NAME} {how if 'mark' in how else ''}".strip())
+        assert run("state") == ""
+
+
+def test_a_mask_that_is_written_must_be_the_sas(run: Run) -> None:
+    run(SA)
+    told = run(f"state delete {NAME} mark 5 mask 0xff", status=1)
+    assert "there is none with the mark named" in told
+
+
+def test_all_that_match_are_deleted_though_they_stand_before_each_other(run: Run) -> None:
+    run(NARROW)
+    run(WIDE)
+    run("state deleteall reqid 7 src 192.0.2.0/24")
+    assert run("state") == ""
+
+
+def test_deleteall_sees_an_sa_of_another_source(run: Run) -> None:
+    run(NARROW)
+    run(WIDE.replace("192.0.2.1", "192.0.2.77"))
+    assert "the kernel would take" in run("state deleteall src 192.0.2.1", status=1)
+
+
+def test_a_kernel_that_compares_marks_exactly_is_not_held_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "exact"
+    with EngineServer(EngineHost(Engine(EXACT_MARKS)), path) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        for line in (
+            NARROW.replace("reqid 7", "reqid 8"),
+            WIDE,
+            "state deleteall reqid 8",
+            "state",
+        ):
+            assert main(["--engine", str(path), *line.split(" ")]) == 0
+        server.stop()
+        thread.join()
+    assert "reqid 7" in capsys.readouterr().out
+
+
+def test_a_plain_deletion_reads_no_table(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pyxfrm.client.verbs.sas", lambda *_, **__: pytest.fail("a dump"))
+    for mark in ("", " mark 5", " mark 5 mask 0xff"):
+        run(SA + mark)
+        run(SA.replace("add", "update") + mark)
+        run(f"state delete {NAME}{mark}")
+
+
+def test_a_move_onto_a_name_that_is_taken(run: Run) -> None:
     run(SA + " mark 1 mask 1")
     run(SA)
-    told = run(
-        f"state migrate {NAME} mark 1 mask 1 new-dst 203.0.113.1 new-src 192.0.2.9 new-reqid 7",
-        status=2,
-    )
-    assert "the kernel would take" in told
+    move = f"state migrate {NAME} new-dst 198.51.100.1 new-src 192.0.2.1 new-reqid 7"
+    told = run(move + " new-mark 1 mask 1", status=1)
+    assert "the kernel would make a second one" in told
 
 
 def test_a_policy_is_moved_with_its_sas(run: Run) -> None:

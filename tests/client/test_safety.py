@@ -311,3 +311,35 @@ def test_an_sa_that_is_shadowed_is_not_deleted() -> None:
         xfrm.delete_sa(numbered(5, Mark(3, 3)).id)
     xfrm.delete_sa(numbered(5, Mark(1, 1)).id, check=False)
     assert [r.mark for r in xfrm.sas()] == [Mark(1, 1)]
+
+
+def test_an_sa_is_not_moved_onto_a_name_that_another_hides() -> None:
+    xfrm = Xfrm.engine(Engine())
+    xfrm.add_sa(numbered(5, Mark(1, 1)))
+    xfrm.add_sa(numbered(5))
+    move = replace(Migration.of(numbered(5)), mark=Mark(1, 1))
+    with pytest.raises(safety.AmbiguousError, match="the kernel would make a second one"):
+        xfrm.migrate_sa(move)
+
+
+some_marks = st.sampled_from((None, Mark(0, 1), Mark(1, 1), Mark(1, 3), Mark(3, 3)))
+
+
+@given(st.lists(st.tuples(some_marks, st.booleans()), max_size=5))
+def test_a_deletion_of_many_hits_no_other_unless_a_bystander_is_told(
+    wanted: list[tuple[Mark | None, bool]],
+) -> None:
+    xfrm = Xfrm.engine(Engine())
+    for mark, doomed in wanted:
+        with suppress(RefusedError):  # the kernel finds one that stands before it
+            xfrm.add_sa(replace(numbered(5, mark), reqid=int(doomed)))
+    table = list(xfrm.sas())
+    doomed_ones = [record for record in table if record.info.reqid]
+    hit = safety.bystander(table, doomed_ones)
+    for record in doomed_ones:
+        with suppress(RefusedError):
+            xfrm.delete_sa(record.id, check=False)
+    stay = [record.mark for record in xfrm.sas() if not record.info.reqid]
+    others = [record.mark for record in table if not record.info.reqid]
+    assert (hit is None) == (stay == others)
+    assert hit is None or hit[1].mark not in stay

@@ -1,4 +1,7 @@
-"""``xfrm doctor``: what is wrong with the SAs and policies that are there. Exit status 1 if anything is.
+"""``xfrm doctor``: what is wrong with the SAs and policies that are there.
+
+The exit status tells a monitoring system how bad it is, apart from 1 (the kernel could not be asked) and 2 (the command line makes no sense):
+0 nothing, or only notes; 3 warnings; 4 errors.
 
 ``--json`` gives ``{"schema": 1, "doctor": [{"rule": ..., "severity": "error|warning|note", "subject": ..., "reason": ..., "next": ...}]}``, the worst
 first.
@@ -13,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
-from pyxfrm.client.doctor import Facts, Finding, Socket, examine, parse_netlink
+from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
 from pyxfrm.client.probe import probe_marks
 from pyxfrm.errors import TransportError
 
@@ -25,6 +28,7 @@ __all__ = ["main"]
 SCHEMA = 1
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 PROC = Path("/proc")
+STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,14 +46,14 @@ def main(argv: Sequence[str]) -> int:
         for finding in findings:
             _show(finding)
         print(f"{_count(len(facts.sas), 'SA')}, {_policies(facts)}: {_verdict(findings)}")
-    return 1 if findings else 0
+    return max((STATUS[one.severity] for one in findings), default=0)
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="xfrm doctor",
         description="Look for faults in the SAs and policies that are there. Nothing is changed. "
-        "Exit status: 0 nothing was found, 1 something was.",
+        "Exit status: 0 nothing was found, or only notes; 3 warnings; 4 errors; 1 the kernel could not be asked.",
     )
     parser.add_argument("--json", action="store_true", help="JSON instead of text")
     add_engine(parser)

@@ -4,7 +4,7 @@
 -d, -details        (accepted)                                  --show-keys  keys too
 -o, -oneline        one record a line                           --engine NAME|PATH  an engine instead of the kernel
 -n, -netns NETNS    in this network namespace                   --timeout SECONDS   wait so long for an answer
--4, -6, -f FAMILY   of this address family only
+-4, -6, -f FAMILY   of this address family only             --force     take the SA that is found, though it is another
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _FLAGS = {
     "-j": "json",
     "-json": "json",
     "--show-keys": "keys",
+    "--force": "force",
 }
 _WITH_VALUE = {
     "-n": "netns",
@@ -66,6 +67,10 @@ OPTIONS = (
         "an engine instead of the kernel: a profile, or the socket of one that runs",
     ),
     ("--timeout SECONDS", "how long to wait for an answer"),
+    (
+        "--force",
+        "delete, update or move the SA that is found by the name, even if it is another one",
+    ),
 )
 
 
@@ -80,6 +85,7 @@ class Options(NamedTuple):
     netns: str | None = None
     engine: str | None = None
     timeout: float = _TIMEOUT
+    force: bool = False
 
     @property
     def form(self) -> Form:
@@ -171,4 +177,5 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         values.get("netns"),
         values.get("engine"),
         timeout,
+        "force" in flags,
     )

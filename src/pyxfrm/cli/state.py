@@ -11,7 +11,7 @@ from pyxfrm.cli.options import Options
 from pyxfrm.cli.parse import Found, Parsed
 from pyxfrm.cli.text.state import state as text_of
 from pyxfrm.client import Moved, SaRecord, ShadowedError, Xfrm, safety, verbs
-from pyxfrm.errors import UsageError
+from pyxfrm.errors import UsageError, XfrmError
 from pyxfrm.model import (
     HOST_TO_HOST,
     INHERIT,
@@ -59,7 +59,7 @@ def update(options: Options, parsed: Parsed) -> int:
     """``state update``."""
     sa = build.sa(parsed, options.family)
     with options.open() as xfrm:
-        _tell_if_shadowed(xfrm, sa.id)
+        _check(xfrm, options, parsed, sa.id)
         _warn(xfrm.update_sa(sa, check=False).warning)
     return 0
 
@@ -69,12 +69,28 @@ def _warn(text: str) -> None:
         print(f"xfrm: note: {text}", file=sys.stderr)
 
 
-def _tell_if_shadowed(xfrm: Xfrm, name: SaId) -> None:
-    """iproute2 would not know: say which SA the kernel takes if it is not the one named."""
+def _check(xfrm: Xfrm, options: Options, parsed: Parsed, name: SaId) -> None:
+    """Refuse if the kernel takes another SA than the one named, which iproute2 would not know.
+
+    Where no mask was written, none is meant: an SA whose mark has the value named will do, if no other fits.
+    """
+    if options.force:
+        return
     try:
         xfrm.run(safety.guard(name))
     except ShadowedError as why:
-        _warn(str(why))
+        found = parsed.last("mark")
+        loose = found is None or "mask" not in found.more
+        if not (loose and not why.others and _value(why.picked.mark) == _value(name.mark)):
+            raise _refused(why) from None
+
+
+def _value(mark: Mark | None) -> int:
+    return mark.value if mark else 0
+
+
+def _refused(why: safety.AmbiguousError) -> XfrmError:
+    return XfrmError(f"{why}; with --force it is done all the same")
 
 
 def allocspi(options: Options, parsed: Parsed) -> int:
@@ -125,7 +141,7 @@ def delete(options: Options, parsed: Parsed) -> int:
     """``state delete``."""
     name, _ = build.sa_id(parsed, options.family)
     with options.open() as xfrm:
-        _tell_if_shadowed(xfrm, name)
+        _check(xfrm, options, parsed, name)
         xfrm.delete_sa(name, check=False)
     return 0
 
@@ -190,15 +206,33 @@ def list(options: Options, parsed: Parsed) -> int:  # noqa: A001  # the verb's n
 
 def deleteall(options: Options, parsed: Parsed) -> int:
     """``state deleteall``: helpers of IPComp, which go with their SA, are passed over."""
+    matches = _matcher(parsed, options.family)
+    ident = parsed.group("ID")
+    src: Network | None = ident.get("src")
     with options.open() as xfrm:
-        names = [
-            record.id
-            for record in _matching(xfrm, options, parsed)
-            if record.proto not in (Proto.IPIP, Proto.IPV6)
+        # Whoever could be hit instead has the same destination, but maybe another source.
+        table = [*xfrm.sas(daddr=ident.get("dst"))]
+        doomed = [
+            record
+            for record in table
+            if matches(record)
+            and record.proto not in (Proto.IPIP, Proto.IPV6)
+            and (src is None or record.saddr in src)
         ]
-        for ticket in xfrm.batch(verbs.delete_sa(name) for name in names):
+        hit = None if options.force else safety.bystander(table, doomed)
+        if hit is not None:
+            _confirm(xfrm, *hit)
+        for ticket in xfrm.batch(verbs.delete_sa(record.id) for record in doomed):
             ticket.result()
     return 0
+
+
+def _confirm(xfrm: Xfrm, meant: SaRecord, hit: SaRecord) -> None:
+    """Refuse, unless this kernel tells the two apart: one that compares marks exactly does."""
+    try:
+        xfrm.run(safety.guard(meant.id))
+    except ShadowedError:
+        raise _refused(ShadowedError(meant.id, hit, (meant,))) from None
 
 
 def flush(options: Options, parsed: Parsed) -> int:
@@ -237,7 +271,11 @@ def migrate(options: Options, parsed: Parsed) -> int:
         if word not in parsed:
             raise parsed.refuse(f"{word} is missing")
     with options.open() as xfrm:
-        moved = xfrm.migrate_sa(_migration(xfrm, parsed, name), verify=False)
+        move = _migration(xfrm, parsed, name)
+        try:
+            moved = xfrm.migrate_sa(move, check=not options.force, verify=False)
+        except safety.AmbiguousError as why:
+            raise _refused(why) from None
         _warn(moved.warning if "notification" not in moved.warning else "")
         if options.json:
             _show_moved(moved)

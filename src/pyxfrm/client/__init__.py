@@ -10,6 +10,8 @@
 ``verbs``    every message as a function that makes a :class:`Request`, for batches
 ``core``     requests and answers without IO; ``request``: one of them; ``procedure``: several with decisions between
 ``safety``   whether the kernel takes the SA that is meant, and the proof of a move; ``probe``: what it can do
+``doctor``   what is wrong with the SAs and policies that are there; ``stat``: counters of dropped packets, and why they count
+``iptext``   text of ``ip xfrm`` read back (``iptext_lines``: line by line), and without its keys (``iptext_scrub``)
 ``records``  SAs and policies as shown, decoded when looked at; ``events``, ``info``: what else it tells
 ``to_wire``, ``from_wire``  values to bytes, bytes to values
 """

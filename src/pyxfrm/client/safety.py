@@ -38,10 +38,12 @@ from pyxfrm.model import (
 )
 
 __all__ = [
+    "AmbiguousError",
     "Moved",
     "Pick",
     "ShadowedError",
     "UnprovenError",
+    "bystander",
     "delete",
     "guard",
     "look_up",
@@ -54,7 +56,11 @@ __all__ = [
 _NO_MARK = Mark(0, 0)
 
 
-class ShadowedError(UsageError):
+class AmbiguousError(UsageError):
+    """Two SAs answer to one name, or would. Nothing was changed."""
+
+
+class ShadowedError(AmbiguousError):
     """The SA that the kernel would touch is not the one that was named. Nothing was changed.
 
     ``named``   what was asked for; ``picked``: what the kernel would take
@@ -142,6 +148,29 @@ def _fits(record: SaRecord, named: SaId, *, exact_marks: bool) -> bool:
 def _carried_whole(record: SaRecord) -> bool:
     offload = record.sa.offload
     return offload is not None and bool(offload.flags & OffloadFlag.PACKET)
+
+
+def bystander(
+    table: Iterable[SaRecord], doomed: Iterable[SaRecord]
+) -> tuple[SaRecord, SaRecord] | None:
+    """Of SAs that are to be deleted by name one after the other: the first whose name takes one that is not among them, and that one.
+
+    ``table``: a dump, the doomed (the same objects) in it. None if none but they would go.
+    """
+    left: dict[tuple[object, ...], list[SaRecord]] = {}
+    for record in table:
+        left.setdefault((record.daddr, record.proto, record.spi), []).append(record)
+    doomed = list(doomed)
+    meant = {id(record) for record in doomed}
+    for record in doomed:
+        namesakes = left[record.daddr, record.proto, record.spi]
+        found = pick(namesakes, record.id).picked if len(namesakes) > 1 else record
+        if found is None:
+            continue
+        if id(found) not in meant:
+            return record, found
+        namesakes.remove(found)
+    return None
 
 
 def look_up(named: SaId) -> Procedure[Pick]:
@@ -249,11 +278,13 @@ def _target_is_free(move: Migration) -> Procedure[None]:
     """The kernel looks only where the destination changes; a new mark alone can make two of one name."""
     if not move.same_tuple or same_mark(move.new_mark, move.sa.mark):
         return
-    there = yield from _get(move.new_id)
-    if there is not None and same_mark(there.mark, move.new_mark):
-        raise UsageError(
-            f"migration of {move.sa}: there is an SA {there.id} already; the kernel would make a second one"
-        )
+    found = yield from look_up(move.new_id)  # one that stands before it may hide it
+    fitting = found.others if found.picked is None else (found.picked, *found.others)
+    for there in fitting:
+        if same_mark(there.mark, move.new_mark):
+            raise AmbiguousError(
+                f"migration of {move.sa}: there is an SA {there.id} already; the kernel would make a second one"
+            )
 
 
 def _after_refusal(move: Migration, no: RefusedError) -> Procedure[None]:
