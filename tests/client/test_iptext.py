@@ -144,6 +144,11 @@ NAME = "proto esp spi 0x1 reqid 1 mode tunnel\n"
         ("src 192.0.2.300 dst 192.0.2.2\n" + NAME, "f:1: src: address"),
         (HEAD + NAME + "enc", "f:3: enc: the algorithm's name is missing"),
         (HEAD + NAME + "enc cbc(aes) nokey 7 8", "f:3: enc: what follows"),
+        (
+            HEAD + NAME + "enc cbc(ae0x0102030405",
+            "f:3: enc: the algorithm's name runs into its key",
+        ),
+        (HEAD + NAME + "enc cbc(ae0102030405", "f:3: enc: the algorithm's name runs into its key"),
         (HEAD + NAME + "mark 0x1/0xg", "f:3: mark: '0xg' is not a number"),
         (HEAD + NAME + "limit: soft", "f:3: not a limit"),
         (

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pyxfrm.client.iptext_lines import FieldError, read_header, read_line
+from pyxfrm.client.iptext_lines import ALGORITHMS, FieldError, read_header, read_line
 from pyxfrm.client.iptext_scrub import HIDDEN, scrub
 from pyxfrm.errors import UsageError
 
@@ -109,6 +109,11 @@ class _Line(NamedTuple):
     text: str
     shown: str
 
+    @property
+    def readable(self) -> str:
+        """What may be looked at: of an algorithm the key, too, to measure it."""
+        return self.text if self.text.split()[0] in ALGORITHMS else self.shown
+
 
 _PROMPT = re.compile(r"[#$]|.*\bip\b.*\bxfrm\b|.*\bxfrm (state|policy)\b")
 
@@ -157,9 +162,9 @@ def _record(block: list[_Line], source: str) -> StateText | PolicyText:
     fields: Fields = {}
     at = head
     try:
-        read_header(fields, head.text, policy=policy)
+        read_header(fields, head.shown, policy=policy)
         for at in rest:
-            if not read_line(fields, at.text, policy=policy) and at.shown:
+            if at.shown and not read_line(fields, at.readable, policy=policy):
                 fields["other"] = (*fields.get("other", ()), at.shown)
         fields.pop("heading", None)
         made: type[StateText] | type[PolicyText] = PolicyText if policy else StateText

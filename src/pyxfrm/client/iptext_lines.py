@@ -208,6 +208,7 @@ def _extra(fields: Fields, words: Words) -> None:
 
 
 _HEX = re.compile(r"0[xX][0-9a-fA-F]*")
+_GLUED = re.compile(r"0[xX]|[0-9a-fA-F]{9}")
 
 
 def _algorithm(fields: Fields, text: str) -> None:
@@ -217,6 +218,8 @@ def _algorithm(fields: Fields, text: str) -> None:
     if len(words) < 2:
         raise FieldError(f"{words[0]}: the algorithm's name is missing")
     kind, name, *rest = words
+    if _GLUED.search(name):
+        raise FieldError(f"{kind}: the algorithm's name runs into its key")
     bits: int | None = None if hidden and kind != "comp" else 0
     if rest and _HEX.fullmatch(rest[0]):
         bits = 4 * (len(rest.pop(0)) - 2)

@@ -31,7 +31,7 @@ _NUMBER = re.compile(
     rf"(?<![\w.:])(?:0[xX]{_DIGITS}|0{_BREAK}[xX]{_PIECE}|0[xX]{_BREAK}{_PIECE})(?:{_BREAK}{_PIECE})*"
 )
 _BARE = re.compile(
-    r"(?<![\w.:@-])(?:[0-9a-fA-F]{17,}|(?=\d*[a-fA-F])[0-9a-fA-F]{9,16}(?![\w.:@-]))"
+    r"0[xX][0-9a-fA-F]{9,}|[0-9a-fA-F]{17,}|(?<![\w.:@-])(?=\d*[a-fA-F])[0-9a-fA-F]{9,16}(?![\w.:@-])"
 )
 
 _KINDS = "|".join(sorted(ALGORITHMS, key=len, reverse=True))
