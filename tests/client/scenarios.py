@@ -297,7 +297,7 @@ def a_batch_matches_errors_to_requests(xfrm: Xfrm) -> Told:
     )
     assert [getattr(t.error, "errno", 0) for t in tickets] == [0, errno.EEXIST, 0, errno.ESRCH, 0]
     assert tickets[2].result().spi == SA.id.spi
-    assert xfrm.batch([]) == []
+    assert list(xfrm.batch([])) == []
     return [str(t.error) for t in tickets]
 
 

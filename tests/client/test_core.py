@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxfrm.client import verbs
-from pyxfrm.client.core import Core, DumpReader, Ticket
+from pyxfrm.client.batch import Part
+from pyxfrm.client.core import Core, DumpReader
 from pyxfrm.client.request import Done, Request
 from pyxfrm.errors import InterruptedDumpError, RefusedError, TransportError
 from pyxfrm.model import Mark, Migration, Proto, SaId, Selector, ip, network
@@ -118,7 +119,7 @@ def test_an_error_that_echoes_the_whole_request_is_read_too() -> None:
 def test_late_and_doubled_answers_are_dropped() -> None:
     made = core()
     ticket, data = made.ask(verbs.flush_sas())
-    made.give_up([ticket], "no answer in time")
+    made.give_up(ticket, "no answer in time")
     assert made.feed(ack(data)) == []
     assert made.strays == 1
     with pytest.raises(TransportError, match="no answer in time"):
@@ -159,7 +160,7 @@ def test_a_getsa_takes_only_the_newsa_of_its_own_numbers() -> None:
 # -- batches -------------------------------------------------------------------------------------
 
 
-def batch(made: Core, count: int) -> tuple[list[Ticket[Any]], list[bytes]]:
+def batch(made: Core, count: int) -> tuple[Part, list[bytes]]:
     ((tickets, data),) = made.ask_all([verbs.delete_sa(NAME)] * count)
     return tickets, split(data)
 

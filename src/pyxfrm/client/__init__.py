@@ -8,7 +8,7 @@
 
 ``xfrm``     :class:`Xfrm`, the client; ``aio``: :class:`AsyncXfrm`, the same for asyncio; ``stream``: events as they come
 ``verbs``    every message as a function that makes a :class:`Request`, for batches
-``core``     requests and answers without IO; ``request``: one of them; ``procedure``: several with decisions between
+``core``     requests and answers without IO; ``request``: one of them; ``batch``: many; ``procedure``: several with decisions between
 ``safety``   whether the kernel takes the SA that is meant, and the proof of a move; ``probe``: what it can do
 ``doctor``   what is wrong with the SAs and policies that are there; ``stat``: counters of dropped packets, and why they count
 ``iptext``   text of ``ip xfrm`` read back (``iptext_lines``: line by line), and without its keys (``iptext_scrub``)
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyxfrm.client import verbs
     from pyxfrm.client.aio import AsyncEventStream, AsyncXfrm
-    from pyxfrm.client.core import Ticket
+    from pyxfrm.client.batch import Batch, Ticket
     from pyxfrm.client.probe import Probe, Support
     from pyxfrm.client.records import PolicyRecord, SaRecord
     from pyxfrm.client.request import Done, Request
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncEventStream",
     "AsyncXfrm",
+    "Batch",
     "Done",
     "EventStream",
     "Group",
@@ -57,6 +58,7 @@ __all__ = [
 _HOMES = {
     "AsyncEventStream": "pyxfrm.client.aio",
     "AsyncXfrm": "pyxfrm.client.aio",
+    "Batch": "pyxfrm.client.batch",
     "Done": "pyxfrm.client.request",
     "EventStream": "pyxfrm.client.stream",
     "Group": "pyxfrm.transport.base",
@@ -68,7 +70,7 @@ _HOMES = {
     "SaRecord": "pyxfrm.client.records",
     "ShadowedError": "pyxfrm.client.safety",
     "Support": "pyxfrm.client.probe",
-    "Ticket": "pyxfrm.client.core",
+    "Ticket": "pyxfrm.client.batch",
     "UnprovenError": "pyxfrm.client.safety",
     "Xfrm": "pyxfrm.client.xfrm",
 }

@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyxfrm.client import events, safety, verbs
-from pyxfrm.client.core import Core, DumpReader, Ticket
+from pyxfrm.client.batch import Batch, Part, Ticket
+from pyxfrm.client.core import Core, DumpReader
 from pyxfrm.client.events import Event
 from pyxfrm.client.probe import Probe, probe
 from pyxfrm.client.procedure import Peek, Procedure, Step
@@ -162,25 +163,25 @@ class AsyncXfrm:
     async def call(self, request: Request[T]) -> T:
         """Ask one thing."""
         ticket, data = self._core.ask(request)
-        await self._exchange([ticket], data)
+        await self._exchange(ticket, data)
         return ticket.result()
 
-    async def batch(self, requests: Iterable[Request[Any]]) -> list[Ticket[Any]]:
+    async def batch(self, requests: Iterable[Request[Any]]) -> Batch:
         """Ask many things, many in one send; one ticket each, in order, decided."""
-        tickets: list[Ticket[Any]] = []
+        batch = Batch()
         parts = self._core.ask_all(requests)
         for part, data in parts:
-            tickets += part
+            batch.add(part)
             if not await self._exchange(part, data):
                 break
         for part, _ in parts:
-            tickets += part
+            batch.add(part)
             self._core.give_up(part, "not sent: the answers to requests before it are missing")
-        return tickets
+        return batch
 
-    async def _exchange(self, tickets: list[Ticket[Any]], data: bytes) -> bool:
+    async def _exchange(self, asked: Part | Ticket[Any], data: bytes) -> bool:
         """Send, and wait until all is decided; False if answers stayed out."""
-        last = tickets[-1]
+        last = asked.last if isinstance(asked, Part) else asked
         loop = asyncio.get_running_loop()
         end = loop.time() + self.timeout
         self._watch()
@@ -195,7 +196,7 @@ class AsyncXfrm:
             return True
         finally:
             self._unwatch()
-            self._core.give_up(tickets, f"no answer in {self.timeout:g} s: it may have been done")
+            self._core.give_up(asked, f"no answer in {self.timeout:g} s: it may have been done")
 
     async def _progress(self, ticket: Ticket[Any], left: float) -> None:
         """Wait until the ticket is decided or answers were lost, ``left`` seconds at most."""

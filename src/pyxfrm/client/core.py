@@ -6,7 +6,7 @@ House rules:
   answers that request (:mod:`pyxfrm.wire.dialogue`); everything else with data in it is an event.
 * A request is finished by its NLMSG_ERROR: error 0 is an ACK. Data that answers it comes before that.
 * In a batch only the last message asks for an ACK, and errors come anyway. Requests are handled in order, so an answer to a later one says of every
-  earlier one that stayed silent that it was done.
+  earlier one that stayed silent that it was done (:mod:`pyxfrm.client.batch`).
 * Where messages were lost, silence proves nothing: what has no answer of its own then is *unknown*, which is a
   :class:`pyxfrm.errors.TransportError` and neither success nor refusal. Look before asking again.
 * Answers to nothing (late ones, doubled ones) are dropped and counted.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from pyxfrm.abi.netlink import (
     NLM_F_ACK,
@@ -30,14 +30,15 @@ from pyxfrm.abi.netlink import (
     NLMSG_NOOP,
     NLMSG_OVERRUN,
 )
-from pyxfrm.client.request import Done, Dump, Request
-from pyxfrm.errors import InterruptedDumpError, RefusedError, TransportError, XfrmError
+from pyxfrm.client.batch import UNKNOWN, Part, Ticket
+from pyxfrm.client.request import Dump, Request
+from pyxfrm.errors import InterruptedDumpError, RefusedError, TransportError
 from pyxfrm.transport.base import LOST, Lost
 from pyxfrm.wire.dialogue import ANSWERS
 from pyxfrm.wire.messages import attr_name
 from pyxfrm.wire.netlink import HEADER_SIZE, ErrorBody, decode_done, decode_error, frames, leftover
 
-__all__ = ["Core", "DumpReader", "Ticket"]
+__all__ = ["Core", "DumpReader"]
 
 T = TypeVar("T")
 
@@ -46,40 +47,6 @@ _pack, _unpack = _HEADER.pack, _HEADER.unpack_from
 
 # A datagram must fit the socket's send buffer (212,992 bytes by default), the ACKs to it the receive buffer.
 DATAGRAM = 1 << 16
-_UNKNOWN = "answers were lost: it may or may not have been done; look before you ask again"
-
-
-class Ticket(Generic[T]):
-    """A request on its way. ``done``: it is decided, and :meth:`result` tells how."""
-
-    __slots__ = ("acked", "answer", "done", "doubtful", "error", "request", "seq", "warning")
-
-    def __init__(self, request: Request[T], seq: int, *, acked: bool) -> None:
-        self.request = request
-        self.seq = seq
-        self.acked = acked
-        self.answer: bytes | None = None
-        self.error: XfrmError | None = None
-        self.warning = ""
-        self.done = False
-        self.doubtful = False
-
-    def result(self) -> T:
-        """What the request gave. RefusedError if it was refused, TransportError if nobody knows."""
-        if self.error is not None:
-            raise self.error
-        read = self.request.read
-        if read is None:
-            return Done(self.warning)  # type: ignore[return-value]  # T is Done where nothing is read
-        if self.answer is None:
-            raise TransportError(f"{self.request.name}: it was acknowledged, but no data came")
-        return read(self.answer)
-
-    def fail(self, why: str) -> None:
-        """Nobody knows what became of it."""
-        subject = f" {self.request.subject}" if self.request.subject else ""
-        self.error = TransportError(f"{self.request.name}{subject}: {why}")
-        self.done = True
 
 
 class Core:
@@ -90,65 +57,69 @@ class Core:
         self.strays = 0
         self._seq = 0
         self._pending: dict[int, Ticket[Any]] = {}
+        self._parts: list[Part] = []
 
     @property
     def pending(self) -> list[Ticket[Any]]:
-        """What is not decided yet, oldest first."""
-        return list(self._pending.values())
+        """What is not decided yet."""
+        return [*self._pending.values(), *[t for part in self._parts for t in part.open()]]
 
     def ask(self, request: Request[T]) -> tuple[Ticket[T], bytes]:
         """One request: its ticket, and the datagram to send."""
-        ticket = self._ticket(request, acked=True)
-        return ticket, self._encode(ticket)
+        self._seq = seq = self._seq + 1 & 0xFFFFFFFF
+        ticket = self._pending[seq] = Ticket(request, seq, acked=True)
+        payload = request.payload
+        flags = request.flags | NLM_F_REQUEST | NLM_F_ACK
+        size = HEADER_SIZE + len(payload)
+        return ticket, _pack(size, request.type, flags, seq, self.portid) + payload
 
-    def ask_all(
-        self, requests: Iterable[Request[Any]]
-    ) -> Iterator[tuple[list[Ticket[Any]], bytes]]:
+    def ask_all(self, requests: Iterable[Request[Any]]) -> Iterator[tuple[Part, bytes]]:
         """Many requests: tickets and datagram of one part after the other.
 
         Send a part and have it answered before the next is taken.
         """
-        tickets: list[Ticket[Any]] = []
+        taken: list[Request[Any]] = []
         size = 0
         for request in requests:
             length = HEADER_SIZE + len(request.payload) + 3 & ~3
-            if tickets and size + length > DATAGRAM:
-                yield tickets, self._encode_all(tickets)
-                tickets, size = [], 0
-            tickets.append(self._ticket(request, acked=request.chatty))
+            if size + length > DATAGRAM and taken:
+                yield self._part(taken)
+                taken, size = [], 0
+            taken.append(request)
             size += length
-        if tickets:
-            yield tickets, self._encode_all(tickets)
+        if taken:
+            yield self._part(taken)
 
-    def _ticket(self, request: Request[T], *, acked: bool) -> Ticket[T]:
-        self._seq = self._seq + 1 & 0xFFFFFFFF
-        ticket = self._pending[self._seq] = Ticket(request, self._seq, acked=acked)
-        return ticket
-
-    def _encode(self, ticket: Ticket[Any]) -> bytes:
-        request = ticket.request
-        flags = request.flags | (NLM_F_REQUEST | NLM_F_ACK if ticket.acked else NLM_F_REQUEST)
-        size = HEADER_SIZE + len(request.payload)
-        return _pack(size, request.type, flags, ticket.seq, self.portid) + request.payload
-
-    def _encode_all(self, tickets: list[Ticket[Any]]) -> bytes:
-        tickets[-1].acked = True
-        parts = []
-        for ticket in tickets:
-            part = self._encode(ticket)
-            parts.append(part if len(part) % 4 == 0 else part + bytes(-len(part) % 4))
-        return b"".join(parts)
+    def _part(self, requests: list[Request[Any]]) -> tuple[Part, bytes]:
+        """What goes in one datagram. The hot loop of a batch: 0.2 us a request."""
+        if self._seq + len(requests) > 0xFFFFFFFF:
+            self._seq = 0
+        first, flag, portid = self._seq + 1, NLM_F_REQUEST, self.portid
+        messages = [
+            _pack(HEADER_SIZE + len(body := r.payload), r.type, r.flags | flag, seq, portid) + body
+            for seq, r in enumerate(requests, first)
+        ]
+        acked = [at for at, request in enumerate(requests) if request.chatty]
+        if not acked or acked[-1] != len(requests) - 1:
+            acked.append(len(requests) - 1)
+        for at in acked:
+            messages[at] = _with_ack(messages[at])
+        if any([len(message) & 3 for message in messages]):  # noqa: C419  # a list is faster
+            messages = [message + bytes(-len(message) & 3) for message in messages]
+        part = Part(requests, first, acked)
+        self._seq = part.last.seq
+        self._parts.append(part)
+        return part, b"".join(messages)
 
     def feed(self, datagram: bytes | Lost) -> list[bytes | Lost]:
         """Take what was received: tickets are decided; the events that were in it are returned."""
         if datagram is LOST:
-            for ticket in self._pending.values():
-                ticket.doubtful = True
+            self._doubt()
             return [LOST]
         events: list[bytes | Lost] = []
         for start, end in frames(datagram):
             _, kind, flags, seq, pid = _unpack(datagram, start)
-            owner = self._pending.get(seq) if pid == self.portid else None
+            owner = self._owner(seq) if pid == self.portid else None
             if kind == NLMSG_ERROR:
                 self._decide(owner, decode_error(flags, datagram[start + HEADER_SIZE : end]))
             elif kind == NLMSG_OVERRUN:
@@ -161,37 +132,49 @@ class Core:
             events += self.feed(LOST)
         return events
 
+    def _owner(self, seq: int) -> Ticket[Any] | None:
+        """The open request of this number."""
+        ticket = self._pending.get(seq)
+        if ticket is None:
+            for part in self._parts:
+                at = part.place(seq)
+                if 0 <= at < len(part):
+                    ticket = part[at]
+                    return None if ticket.done else ticket
+        return ticket
+
+    def _doubt(self) -> None:
+        for ticket in self._pending.values():
+            ticket.doubtful = True
+        for part in self._parts:
+            part.doubt()
+
     def _decide(self, ticket: Ticket[Any] | None, body: ErrorBody) -> None:
         if ticket is None:
             self.strays += 1
             return
-        silent = []
-        for earlier in self._pending.values():
-            if earlier is ticket:
-                break
-            if not earlier.acked:
-                silent.append(earlier)
-        for earlier in silent:
-            self._infer(earlier)
-        del self._pending[ticket.seq]
         if body.error:
             ticket.error = refusal(ticket.request, body, ticket.seq)
         else:
             ticket.warning = body.text
         ticket.done = True
+        self._pending.pop(ticket.seq, None)
+        for part in self._parts:
+            part.answered(ticket.seq)
 
-    def _infer(self, ticket: Ticket[Any]) -> None:
-        """It stayed silent, and a later one was answered."""
-        del self._pending[ticket.seq]
-        if ticket.doubtful and ticket.answer is None:
-            ticket.fail(_UNKNOWN)
-        ticket.done = True
+    def give_up(self, tickets: Part | Ticket[Any], why: str) -> None:
+        """No answer came in time: what is still open is unknown. After a part was decided, too: it is forgotten."""
+        if isinstance(tickets, Part):
+            tickets.give_up(why)
+            if tickets in self._parts:
+                self._parts.remove(tickets)
+        elif self._pending.pop(tickets.seq, None) is not None:
+            tickets.fail(UNKNOWN if tickets.doubtful else why)
 
-    def give_up(self, tickets: Iterable[Ticket[Any]], why: str) -> None:
-        """No answer came in time: what is still open is unknown."""
-        for ticket in tickets:
-            if self._pending.pop(ticket.seq, None) is not None:
-                ticket.fail(_UNKNOWN if ticket.doubtful else why)
+
+def _with_ack(message: bytes) -> bytes:
+    size, kind, flags, seq, portid = _unpack(message)
+    return _pack(size, kind, flags | NLM_F_ACK, seq, portid) + message[HEADER_SIZE:]
 
 
 def refusal(request: Request[Any], body: ErrorBody, seq: int) -> RefusedError:
@@ -235,28 +218,38 @@ class DumpReader:
         Raises RefusedError if the dump was refused, InterruptedDumpError at its end if the table changed meanwhile,
         TransportError if a part of it is missing.
         """
-        name = self.request.name
-        if datagram is LOST or leftover(datagram):
-            raise TransportError(f"{name}: a part of the dump was lost; read it again")
-        wanted = ANSWERS[self.request.type]
-        for start, end in frames(datagram):
-            _, kind, flags, seq, pid = _unpack(datagram, start)
-            if seq != 1 or pid != self.portid:
+        if datagram is LOST:
+            raise self._missing()
+        wanted, portid = ANSWERS[self.request.type], self.portid
+        at, size = 0, len(datagram)
+        while size - at >= HEADER_SIZE:
+            length, kind, flags, seq, pid = _unpack(datagram, at)
+            if length < HEADER_SIZE or length > size - at:
+                break
+            start, end = at, at + length
+            at = end + 3 & ~3
+            if seq != 1 or pid != portid:
                 continue
-            self._interrupted |= bool(flags & NLM_F_DUMP_INTR)
+            if flags & NLM_F_DUMP_INTR:
+                self._interrupted = True
             if kind == wanted:
                 yield datagram[start:end]
-            elif kind == NLMSG_DONE:
-                self._finish(flags, datagram[start + HEADER_SIZE : end])
+            elif kind in (NLMSG_DONE, NLMSG_ERROR):
+                self._finish(kind, flags, datagram[start + HEADER_SIZE : end])
                 return
-            elif kind == NLMSG_ERROR:
-                self.done = True
-                body = decode_error(flags, datagram[start + HEADER_SIZE : end])
-                if body.error:
-                    raise refusal(self.request, body, seq)
+        if at < size:
+            raise self._missing()
 
-    def _finish(self, flags: int, payload: bytes) -> None:
+    def _missing(self) -> TransportError:
+        return TransportError(f"{self.request.name}: a part of the dump was lost; read it again")
+
+    def _finish(self, kind: int, flags: int, payload: bytes) -> None:
         self.done = True
+        if kind == NLMSG_ERROR:
+            body = decode_error(flags, payload)
+            if body.error:
+                raise refusal(self.request, body, 1)
+            return
         error = decode_done(flags, payload).error
         if error < 0:
             raise RefusedError(self.request.name, -error, subject=str(self.request.subject))

@@ -31,7 +31,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyxfrm.client import safety, verbs
-from pyxfrm.client.core import Core, DumpReader, Ticket
+from pyxfrm.client.batch import Batch, Part, Ticket
+from pyxfrm.client.core import Core, DumpReader
 from pyxfrm.client.probe import Probe, probe, probe_marks
 from pyxfrm.client.procedure import Peek, Procedure, Step
 from pyxfrm.client.request import Done, Dump, Request
@@ -113,33 +114,33 @@ class Xfrm:
     def call(self, request: Request[T]) -> T:
         """Ask one thing. RefusedError if it is refused, TransportError if no answer comes."""
         ticket, data = self._core.ask(request)
-        self._exchange([ticket], data)
+        self._exchange(ticket, data)
         return ticket.result()
 
-    def batch(self, requests: Iterable[Request[Any]]) -> list[Ticket[Any]]:
+    def batch(self, requests: Iterable[Request[Any]]) -> Batch:
         """Ask many things, many in one send; one ticket each, in order, decided.
 
         A refusal does not stop those after it: look at each ticket's ``error``, or ask it for its ``result()``. Where answers stay out, the rest
         is not sent.
         """
-        tickets: list[Ticket[Any]] = []
+        batch = Batch()
         parts = self._core.ask_all(requests)
         for part, data in parts:
-            tickets += part
+            batch.add(part)
             if not self._exchange(part, data):
                 break
         for part, _ in parts:
-            tickets += part
+            batch.add(part)
             self._core.give_up(part, "not sent: the answers to requests before it are missing")
-        return tickets
+        return batch
 
-    def _exchange(self, tickets: list[Ticket[Any]], data: bytes) -> bool:
+    def _exchange(self, asked: Part | Ticket[Any], data: bytes) -> bool:
         """Send, and receive until all is decided; False if answers stayed out."""
         try:
             self.transport.send(data)
-            return self._receive(tickets[-1])
+            return self._receive(asked.last if isinstance(asked, Part) else asked)
         finally:
-            self._core.give_up(tickets, f"no answer in {self.timeout:g} s: it may have been done")
+            self._core.give_up(asked, f"no answer in {self.timeout:g} s: it may have been done")
 
     def _receive(self, last: Ticket[Any]) -> bool:
         transport, feed = self.transport, self._core.feed
