@@ -67,7 +67,7 @@ class EngineServer:
         self.host = host
         self.path = Path(path)
         self._listener = _listen(self.path)
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.EpollSelector()
         self._connections: dict[int, _Connection] = {}
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
@@ -90,6 +90,16 @@ class EngineServer:
                 self._read(key.data)
         for connection in list(self._connections.values()):
             self._write(connection)
+
+    def fileno(self) -> int:
+        """For the loop of somebody else: readable when :meth:`serve_once` has something to do; see also :attr:`has_news`."""
+        return self._selector.fileno()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something waits for a client that the engine was not asked for just now: an event."""
+        ports = (connection.port.port for connection in self._connections.values())
+        return any(port.inbox or port.overrun for port in ports)
 
     def stop(self) -> None:
         """Make :meth:`serve_forever` return; from another thread or a signal handler."""

@@ -1,0 +1,295 @@
+"""Two ends on loopback, without privileges: streams through them while their SAs move."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pyxfrm.abi import messages as m
+from pyxfrm.client import Xfrm
+from pyxfrm.model import REMOVE, Encap, Migration, ip, network
+from pyxfrm.transport.base import Group
+from pyxfrm.tunnel import End, Keys, Point, Queue, Run, Static, Stream, Via
+from pyxfrm.tunnel.place import UDP, Place
+from pyxfrm.wire import messages
+from tests.tunnel.pair import LEFT4, RIGHT4, RIGHT6, Pair, point
+from tests.tunnel.relay import Relay
+
+
+def stream_through(pair: Pair, *moves: Callable[[], None], rate: float = 2000) -> Stream:
+    """A stream from left to right, and the moves one after the other while it flows; what is under way arrives."""
+    stream = pair.a.stream(RIGHT4, rate=rate)
+    for number, move in enumerate(moves, 1):
+        pair.loop.after(0.1 * number, move)
+    pair.loop.run(seconds=0.1 * (len(moves) + 1))
+    stream.stop()
+    pair.loop.run(seconds=0.1)
+    return stream
+
+
+def nothing_went_wrong(pair: Pair, stream: Stream) -> None:
+    arrivals = pair.b.arrivals[stream.number]
+    assert stream.sent > 100
+    assert (arrivals.lost(stream.sent), arrivals.duplicates, pair.leaks) == (0, 0, 0)
+    for end in (pair.left, pair.right):
+        assert not any(end.datapath.stat.values())
+        assert not end.stats.unsent
+        assert end.stats.clear_out == end.stats.clear_in == 0
+        assert end.problems == []
+    heads = [payload[:8] for payload in pair.wire]  # SPI and number
+    assert len(set(heads)) == len(heads)
+
+
+def test_a_stream_and_a_ping_pass() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        ping = pair.b.ping(LEFT4, rate=100)
+        six = pair.a.stream(RIGHT6, rate=500)
+        nothing_went_wrong(pair, stream_through(pair))
+        ping.stop()
+        pair.loop.run(seconds=0.05)
+        assert ping.lost == ping.duplicates == 0
+        assert pair.b.arrivals[six.number].lost(six.sent) <= 1
+        assert pair.a.answered == ping.sent > 5
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        ("127.0.0.3", "127.0.0.4", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),  # only the port is another
+        ("::1", "127.0.0.1", "::1"),
+    ],
+    ids=["addresses", "ports", "families"],
+)
+def test_a_stream_loses_nothing_while_both_ends_move(places: tuple[str, ...]) -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+
+        def move(address: str) -> Callable[[], None]:
+            other = "::1" if ":" in address else "127.0.0.2"
+            return lambda: pair.move(point(address), point(other))
+
+        nothing_went_wrong(pair, stream_through(pair, *map(move, places)))
+        pair.loop.run(seconds=1.1)
+        assert len(pair.left.outer) == len(pair.right.outer) == 1  # the old places are closed
+
+
+def test_one_end_moves_behind_a_nat_and_the_nat_changes_its_mapping() -> None:
+    here, there, inside, outside = (point(f"127.0.0.{n}") for n in (1, 2, 5, 6))
+    again = point("127.0.0.7")
+
+    def pair_of(one: Point) -> tuple[str, int]:
+        assert one.port is not None
+        return str(one.address), one.port
+
+    relay = Relay(pair_of(inside), pair_of(outside), pair_of(there))
+    with Pair(here, there) as pair:
+        pair.loop.every(0.001, relay.turn)
+
+        def behind() -> None:
+            pair.other = pair.other.move(pair.at_right, there=outside)
+            pair.view = pair.view.move(pair.at_left, there=inside)
+
+        def remap() -> None:
+            relay.rebind(pair_of(again))
+            pair.other = pair.other.move(pair.at_right, there=again)
+
+        ping = pair.b.ping(LEFT4, rate=100)
+        stream = stream_through(pair, behind, remap)
+        ping.stop()
+        pair.loop.run(seconds=0.1)
+        nothing_went_wrong(pair, stream)
+        assert ping.lost == 0
+        assert relay.passed > 100
+    relay.close()
+
+
+def test_the_mapping_of_a_nat_is_told() -> None:
+    here, there, other = point("127.0.0.1"), point("127.0.0.2"), point("127.0.0.3")
+    with Pair(here, there) as pair:
+        events = pair.right.host.connect((Group.MAPPING,))
+        pair.view.move(pair.at_left, here=other)  # the right end does not know
+        pair.a.stream(RIGHT4, rate=100, total=3)
+        pair.loop.run(seconds=0.1)
+        told = events.recv()
+        assert isinstance(told, bytes)
+        assert messages.decode(told).header.nlmsg_type == m.XFRM_MSG_MAPPING
+        assert pair.b.arrivals  # such packets are good all the same
+
+
+def test_without_holding_packets_are_dropped_and_never_sent_in_clear() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2"), hold=0.0) as pair:
+        pair.at_left.flush_sas()
+        pair.a.stream(RIGHT4, rate=1000, total=20)
+        pair.a.stream(ip("10.9.0.77"), rate=1000, total=10)  # no policy is for this one
+        pair.loop.run(seconds=0.1)
+        assert pair.left.datapath.stat["XfrmOutNoStates"] == 20
+        assert pair.left.stats.clear_out == 10
+        assert pair.wire == []
+
+
+def test_packets_wait_for_an_sa_that_is_deleted_and_made_again_elsewhere() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2"), hold=2.0) as pair:
+        new = point("127.0.0.3")
+
+        def take_down() -> None:
+            pair.at_left.flush_sas()
+            pair.loop.after(0.05, put_up)
+
+        def put_up() -> None:
+            """As it is done without MIGRATE_STATE: with new keys, since numbers start again."""
+            pair.at_right.flush_sas()
+            inner = (pair.view.inner_here, pair.view.inner_there)
+            pair.view = Static(Keys.fresh(), new, pair.view.there, *inner)
+            pair.other = pair.view.mirror()
+            for client, view in ((pair.at_right, pair.other), (pair.at_left, pair.view)):
+                for sa in view.sas():
+                    client.add_sa(sa)
+                for policy in view.policies():
+                    client.update_policy(policy)
+
+        stream = stream_through(pair, take_down)
+        nothing_went_wrong(pair, stream)
+        assert pair.b.arrivals[stream.number].longest_gap > 0.04
+
+
+def test_an_address_that_is_not_there_is_a_problem_told_in_a_line() -> None:
+    with Pair(point("192.0.2.77", 4500), point("127.0.0.2")) as pair:
+        assert pair.left.problems == ["192.0.2.77:4500 udp: Cannot assign requested address"]
+        pair.a.stream(RIGHT4, rate=1000, total=5)
+        pair.loop.run(seconds=0.1)
+        assert pair.left.stats.unsent == {"no place": 5}
+
+
+def test_the_sockets_have_followed_when_the_answer_is_there() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        new = point("127.0.0.9")
+        pair.view = pair.view.move(pair.at_left, here=new)
+        assert new.port is not None
+        assert pair.left.outer.get(Place(new.address.packed, UDP, new.port)) is not None
+        assert len(pair.left.outer.leaving) == 1
+
+
+def test_the_engine_is_asked_from_another_thread_while_packets_flow() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        stream = pair.a.stream(RIGHT4, rate=2000)
+        thread = threading.Thread(target=pair.loop.run)
+        thread.start()
+        for n in range(3, 23):
+            pair.move(point(f"127.0.0.{n}"))
+        stream.stop()
+        threading.Event().wait(0.1)
+        pair.loop.stop()
+        thread.join()
+        arrivals = pair.b.arrivals[stream.number]
+        assert (arrivals.lost(stream.sent), arrivals.duplicates, pair.leaks) == (0, 0, 0)
+
+
+def test_another_process_asks_through_the_socket(tmp_path: Path) -> None:
+    path = tmp_path / "left"
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        pair.left.serve(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        thread = threading.Thread(target=pair.loop.run)
+        thread.start()
+        try:
+            with Xfrm.connect(path) as xfrm:
+                assert len(list(xfrm.sas())) == 2
+                out, _ = pair.view.sas()
+                new = point("127.0.0.8")
+                assert new.port is not None
+                encap = Encap(new.port, pair.view.there.port or 0)
+                xfrm.migrate_sa(Migration.of(out, saddr=new.address, encap=encap))
+                assert pair.left.outer.get(Place(new.address.packed, UDP, new.port)) is not None
+        finally:
+            pair.loop.stop()
+            thread.join()
+    assert not path.exists()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_close_leaves_no_descriptor_and_no_socket() -> None:
+    before = descriptors()
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        place = pair.view.here
+        pair.a.stream(RIGHT4, rate=1000)
+        pair.loop.run(seconds=0.05)
+        pair.move(point("127.0.0.3"))
+        pair.loop.run(seconds=0.05)
+    assert descriptors() == before
+    with End(Queue()) as end:  # the place is free again
+        Static(
+            Keys.fresh(), place, point("127.0.0.2"), [network("10.0.0.1")], [network("10.0.0.2")]
+        ).install(end.client())
+        assert end.problems == []
+
+
+def test_a_move_out_of_udp_asks_for_a_raw_socket() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        out, _ = pair.view.sas()
+        pair.at_left.migrate_sa(Migration.of(out, encap=REMOVE))
+        raw = Place(out.saddr.packed, 50)
+        assert raw in pair.left.wanted.places
+        if os.geteuid():
+            assert pair.left.problems == ["127.0.0.1 esp: Operation not permitted"]
+        else:
+            assert raw in pair.left.outer.places
+
+
+VIA = Via(Place(bytes((127, 0, 0, 1)), UDP, 4500), bytes((127, 0, 0, 2)), 4500)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200), st.integers(0, 255))
+def test_garbage_from_outside_ends_in_a_counter(garbage: bytes, tos: int) -> None:
+    inner, ike = Queue(), list[bytes]()
+    with End(inner, make=_never, ike=lambda data, _: ike.append(data)) as end:
+        end.datapath.encap_ports = {4500}
+        end.accept(Run(VIA, (garbage,), len(garbage), tos), end.clock())
+        raw = Via(Place(VIA.place.address, 50), VIA.address)
+        end.accept(Run(raw, (garbage,), len(garbage), tos), end.clock())
+        stats = end.stats
+        assert sum(end.datapath.stat.values()) + stats.ike + stats.keepalives_in == 2
+        assert inner.delivered == []
+        assert stats.clear_in == 0
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=200))
+def test_garbage_from_inside_does_not_leave(garbage: bytes) -> None:
+    inner, wire = Queue(), list[Run]()
+    with End(inner, make=_never, tap=lambda _, run: wire.append(run)) as end:
+        inner.put(garbage)
+        end.turn(0)
+        assert wire == []
+        assert sum(end.datapath.stat.values()) + end.stats.clear_out == 1
+
+
+def test_what_is_mutated_on_the_way_is_refused_and_nothing_else() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        pair.a.stream(RIGHT4, rate=10000, total=50)
+        pair.loop.run(seconds=0.1)
+        wire, now = list(pair.wire), pair.right.clock()
+        (place,) = pair.right.outer.places
+        via = Via(place, bytes((127, 0, 0, 1)), 9)
+        for serial, payload in enumerate(wire):
+            at = serial % len(payload)
+            bad = payload[:at] + bytes((payload[at] ^ 0x40,)) + payload[at + 1 :]
+            pair.right.accept(Run(via, (bad,), len(bad)), now)
+            pair.right.accept(Run(via, (payload,), len(payload)), now)  # and once more as it was
+        (arrivals,) = pair.b.arrivals.values()
+        assert (arrivals.received, arrivals.duplicates) == (50, 0)
+        assert sum(pair.right.datapath.stat.values()) == 100
+
+
+def _never(_: Place) -> NoReturn:
+    raise OSError(1, "Operation not permitted")
