@@ -61,6 +61,25 @@ def test_out(sa: Association, sent: list[bytes]) -> None:
     assert short.sequence.last == long.sequence.last == batch.sequence.last
 
 
+@pytest.mark.parametrize("sa", tunnels(), ids=range(len(tunnels())))
+@settings(max_examples=25)
+@given(packets, st.integers(2, 12), st.none() | packets, st.sampled_from([250, (1 << 32) - 8]))
+def test_runs_out(
+    sa: Association, packet: bytes, count_: int, other: bytes | None, last: int
+) -> None:
+    """Packets that are alike, to the last number and beyond, and perhaps one that is not."""
+    sent = [packet[:-1] + bytes((i,)) for i in range(count_)] if packet else [packet]
+    sent += [] if other is None else [other]
+    long, batch = (
+        EspSealer(sa, sequence=Sequence(last, esn=sa.esn), idents=count(1).__next__)
+        for _ in range(2)
+    )
+    wanted = [outcome(long._seal, packet) for packet in sent]
+    batched = [r.counter if isinstance(r, Drop) else r for r in batch.seal_batch(sent)]
+    assert batched == wanted
+    assert long.sequence.last == batch.sequence.last
+
+
 moves = st.lists(
     st.one_of(
         st.just(1), st.just(1), st.integers(-3, 5), st.sampled_from([-40, 40, 300]), st.none()

@@ -15,7 +15,7 @@ tunnel mode take :mod:`pyxfrm.esp.shortcut` instead, with the same results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from pyxfrm.errors import UsageError
 from pyxfrm.esp import ip, shortcut
@@ -32,6 +32,8 @@ from pyxfrm.esp.transforms import Transform, make_transform
 from pyxfrm.esp.udpencap import udp_checksum, udp_header
 
 __all__ = ["EspOpener", "EspSealer"]
+
+_LONGEST_RUN = 64  # packets that are opened twice, at most, because one of them is unusual
 
 
 class EspSealer(Outbound):
@@ -60,9 +62,16 @@ class EspSealer(Outbound):
             self.seal = self._short.seal
 
     def seal_batch(self, packets: Iterable[bytes]) -> list[bytes | Drop]:  # noqa: D102
-        if self._short is None or self.seal is not self._short.seal:
+        packets = list(packets)
+        if self._short is None or self.seal is not self._short.seal or not packets:
             return super().seal_batch(packets)
-        return _in_runs(list(packets), self._short.seal_batch, super().seal_batch)
+        try:
+            sealed: list[bytes | Drop] = [*self._short.seal_run(packets)]
+        except Drop:
+            sealed = []
+        if len(sealed) < len(packets):
+            sealed += super().seal_batch(packets[len(sealed) :])
+        return sealed
 
     def head(self, parts: Parts, plain_length: int) -> bytes:
         """Everything in front of the sequence number: IP header, UDP header, SPI."""
@@ -112,19 +121,6 @@ class EspSealer(Outbound):
         return EspSealer(sa, transform=self.transform, sequence=self.sequence, idents=self.idents)
 
 
-def _in_runs(
-    packets: list[bytes],
-    short: Callable[[list[bytes]], list[bytes]],
-    each: Callable[[list[bytes]], list[bytes | Drop]],
-) -> list[bytes | Drop]:
-    """All packets: as many as the short road takes, then one on the long road, and so on."""
-    results = list[bytes | Drop]()
-    while len(results) < len(packets):
-        results += short(packets[len(results) :])
-        results += each(packets[len(results) : len(results) + 1])
-    return results
-
-
 def _with_checksum(packet: bytes, udp: int) -> bytes:
     """An IPv6 packet with the checksum of its UDP header, which starts at ``udp``."""
     check = udp_checksum(packet[8:24], packet[24:40], packet[udp:])
@@ -155,9 +151,15 @@ class EspOpener(Inbound):
             self.open = self._short.open
 
     def open_batch(self, packets: Iterable[bytes]) -> list[bytes | Drop]:  # noqa: D102
-        if self._short is None:
-            return super().open_batch(packets)
-        return _in_runs(list(packets), self._short.open_batch, super().open_batch)
+        packets, run = list(packets), self._run
+        opened: list[bytes | Drop] = []
+        while len(opened) < len(packets):
+            if self._short is None or not run.left:
+                opened += super().open_batch(packets[len(opened) : len(opened) + 1])
+                continue
+            some = packets[len(opened) : len(opened) + min(run.left, _LONGEST_RUN)]
+            opened += self._short.open_run(some) or super().open_batch(some)
+        return opened
 
     def at(self, sa: Association) -> EspOpener:  # noqa: D102
         same_sa(sa, self.association)

@@ -11,16 +11,14 @@ Several openers may share one :class:`InOrder`: one SA that is accepted at two p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from operator import length_hint
-from struct import Struct
 
-from pyxfrm.esp.ahead import BLOCK, write_block
+from pyxfrm.esp.ahead import BLOCK, columns
 from pyxfrm.esp.replay import EsnWindow, Window
 
 __all__ = ["InOrder"]
 
-_HEADS = Struct("8s" * BLOCK)
 _NEVER = bytes(9)  # longer than what it is compared with
 
 
@@ -34,12 +32,25 @@ class InOrder:
     ``take``    gives the next head; to be called for an accepted packet, and only then
     """
 
-    __slots__ = ("_block", "_last", "_next", "_spi", "head", "prefix", "take", "window")
+    __slots__ = (
+        "_block",
+        "_heads",
+        "_last",
+        "_next",
+        "_run",
+        "_spi",
+        "head",
+        "prefix",
+        "take",
+        "window",
+    )
 
     def __init__(self, spi: int, window: Window) -> None:
         self._spi = spi.to_bytes(4, "big")
-        self._block: Iterator[bytes] = iter(())
-        self.take: Callable[[], bytes] = chain.from_iterable(self._blocks()).__next__
+        self._heads: tuple[bytes, ...] = ()  # of the current block
+        self._block: Iterator[bytes] = iter(self._heads)
+        self._run = chain.from_iterable(self._blocks())
+        self.take: Callable[[], bytes] = self._run.__next__
         self.start(window)
 
     def start(self, window: Window) -> None:
@@ -71,6 +82,20 @@ class InOrder:
         for _ in range(steps):
             self.head = self.take()
 
+    @property
+    def left(self) -> int:
+        """How many packets from the expected one on are known beforehand: to the end of a block, 0 if none is expected."""
+        return 0 if self.head is _NEVER else 1 + length_hint(self._block)
+
+    def expected(self, count: int) -> list[bytes]:
+        """The heads of the next ``count`` packets, at most ``left``; none of them is taken."""
+        at = len(self._heads) - length_hint(self._block)
+        return [self.head, *self._heads[at : at + count - 1]]
+
+    def skip(self, count: int) -> None:
+        """As many packets as that were accepted, all of them expected."""
+        self.head = next(islice(self._run, count - 1, None))
+
     def _taken(self) -> int:
         """The number whose head was taken last."""
         return self._next - 1 - length_hint(self._block)
@@ -78,15 +103,17 @@ class InOrder:
     def _blocks(self) -> Iterator[Iterator[bytes]]:
         while True:
             if self._next > self._last:
-                self._block = iter((_NEVER,))
+                self._heads = (_NEVER,)
+                self._block = iter(self._heads)
                 yield self._block
                 continue
             base = self._next & -BLOCK
             first, second = (
                 self._spi + (number & 0xFFFFFFFF).to_bytes(4, "big") for number in (base, base + 1)
             )
-            heads = _HEADS.unpack(write_block(first, second))
+            heads = columns(first, second)
             stop = min(base + BLOCK, self._last + 1)
-            self._block = iter(heads[self._next - base : stop - base])
+            self._heads = heads[self._next - base : stop - base]
+            self._block = iter(self._heads)
             self._next = stop
             yield self._block

@@ -7,7 +7,7 @@ for goes there, with nothing changed yet.
 
 *Out*, what stands in front of the sequence number and what is encrypted behind the packet depend
 only on the packet's length and three of its bytes: version and DS field in bytes 0 and 1, the DF
-bit in byte 6. So they are kept by these four. To make sure that they depend on nothing else they
+bit in byte 6. So they are kept by these four, those of the packet before nearest at hand. To make sure that they depend on nothing else they
 are made with a stand-in packet that has just these bytes. Two things differ from packet to packet
 and are written in: an identification where there is no DF, the flow label of IPv6 in IPv6. What
 depends on the sequence number comes ready from :class:`pyxfrm.esp.ahead.Ahead`.
@@ -15,11 +15,15 @@ depends on the sequence number comes ready from :class:`pyxfrm.esp.ahead.Ahead`.
 *In*, a packet that starts as the expected one (:class:`pyxfrm.esp.inorder.InOrder`), at the usual
 place, without a congestion mark to hand on, needs its ICV checked and its trailer cut. Only then
 the run is moved on.
+
+*In runs*, packets that are alike, or all come in order, are looked at together first, in a few
+calls, and then only sealed or opened. Where one of them is otherwise, each goes by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi import xfrm as abi
@@ -42,6 +46,7 @@ _CUTS = {
     for padding in range(256)
     for proto in (Proto.IPIP, Proto.IPV6)
 }
+_Packets = Callable[[list[bytes]], list[bytes]]
 _Key = tuple[int, int, int, int]
 # (what stands in front of the number, what is encrypted behind the packet), or (None, a function
 # of the packet that makes these two)
@@ -97,76 +102,115 @@ def _stamp(front: bytes, ident: int) -> bytes:
 class ShortOut:
     """The short road out of one sealer; ``slow`` is the long one.
 
-    ``seal``        as ``Outbound.seal``
-    ``seal_batch``  the first of some packets, sealed: up to one that is unusual, or all
+    ``seal``      as ``Outbound.seal``
+    ``seal_run``  packets that are alike, sealed; none if they are not, fewer where numbers end.
+                  Raises Drop where the first cannot be sealed, and then none is
     """
 
-    __slots__ = ("seal", "seal_batch")
+    __slots__ = ("seal", "seal_run")
 
     def __init__(self, esp: EspSealer, slow: Callable[[bytes], bytes]) -> None:
-        self.seal, self.seal_batch = _seal_roads(_Heads(esp), esp, slow)
+        self.seal, self.seal_run = _seal_roads(_Heads(esp), esp, slow)
 
 
 def _seal_roads(
     heads: _Heads, esp: EspSealer, slow: Callable[[bytes], bytes]
-) -> tuple[Callable[[bytes], bytes], Callable[[list[bytes]], list[bytes]]]:
-    take, encrypt = esp.ahead.take, esp.transform.encrypt
+) -> tuple[Callable[[bytes], bytes], _Packets]:
+    take, records, encrypt = esp.ahead.take, esp.ahead.records, esp.transform.encrypt
+    length = first = second = flags = -1  # of the packet before
+    front: bytes | None = None  # and its head
+    tail: Any = None
 
     def seal(packet: bytes) -> bytes:
+        nonlocal length, first, second, flags, front, tail
         try:
-            front, tail = heads[len(packet), packet[0], packet[1], packet[6]]
+            if (
+                len(packet) != length
+                or packet[0] != first
+                or packet[1] != second
+                or packet[6] != flags
+            ):
+                key = len(packet), packet[0], packet[1], packet[6]
+                front, tail = heads[key]
+                length, first, second, flags = key
             aad, nonce, shown = take()
         except (IndexError, StopIteration):
             return slow(packet)
         if front is None:
-            front, tail = tail(packet)
+            own: bytes
+            own, end = tail(packet)
+            return own + shown + encrypt(nonce, packet + end, aad)
         return front + shown + encrypt(nonce, packet + tail, aad)
 
-    def seal_batch(packets: list[bytes]) -> list[bytes]:
-        sealed = list[bytes]()
-        for packet in packets:
-            try:
-                front, tail = heads[len(packet), packet[0], packet[1], packet[6]]
-                aad, nonce, shown = take()
-            except (IndexError, StopIteration, Drop):
-                break
-            if front is None:
-                front, tail = tail(packet)
-            sealed.append(front + shown + encrypt(nonce, packet + tail, aad))
-        return sealed
+    def seal_run(packets: list[bytes]) -> list[bytes]:
+        if not _alike(packets):
+            return []
+        packet = packets[0]
+        head, end = heads[len(packet), packet[0], packet[1], packet[6]]
+        if head is None:
+            return []
+        return [
+            head + shown + encrypt(nonce, packet + end, aad)
+            for packet, (aad, nonce, shown) in zip(packets, records, strict=False)
+        ]
 
-    return seal, seal_batch
+    return seal, seal_run
+
+
+def _alike(packets: list[bytes]) -> bool:
+    """Do all packets have the same head: same length, same bytes 0, 1 and 6? All are looked at in few calls."""
+    count, length = len(packets), len(packets[0])
+    if length < _SMALLEST or list(map(len, packets)).count(length) != count:
+        return False
+    whole = b"".join(packets)
+    return (
+        whole[::length].count(whole[0]) == count
+        and whole[1::length].count(whole[1]) == count
+        and whole[6::length].count(whole[6]) == count
+    )
 
 
 class ShortIn:
     """The short road into one opener; ``slow`` is the long one.
 
-    ``open``        as ``Inbound.open``
-    ``open_batch``  the first of some packets, opened: up to one that is unusual, or all
+    ``open``      as ``Inbound.open``
+    ``open_run``  packets that come in order, one after the other, opened (at most ``InOrder.left``
+                  of them); none if anything about one of them is unusual, with nothing changed
     """
 
-    __slots__ = ("open", "open_batch")
+    __slots__ = ("open", "open_run")
 
     def __init__(self, esp: EspOpener, run: InOrder, slow: Callable[[bytes], bytes]) -> None:
-        self.open, self.open_batch = _open_roads(esp.association, esp.transform, run, slow)
+        self.open, self.open_run = _open_roads(esp.association, esp.transform, run, slow)
 
 
 def _open_roads(
     sa: Association, transform: Transform, run: InOrder, slow: Callable[[bytes], bytes]
-) -> tuple[Callable[[bytes], bytes], Callable[[list[bytes]], list[bytes]]]:
+) -> tuple[Callable[[bytes], bytes], _Packets]:
     head_bytes, iv_bytes, body_bytes = _places(sa, transform.iv_size)
     end, esn, marked = slice(-2, None), sa.esn, _mark(sa)
     salt, decrypt, take = transform.salt, transform.decrypt, run.take
     failures = (transform.failures, ValueError, KeyError)
+    head_of, ending_of = itemgetter(head_bytes), itemgetter(end)
+    service = -1  # byte 1 of the packet before, which had no congestion mark
+    ending, cut = b"", slice(0)  # and how its plaintext ended
 
     def open_(packet: bytes) -> bytes:
+        nonlocal service, ending, cut
         head = run.head
-        if packet[head_bytes] != head or packet[1] & marked == marked:
+        if packet[head_bytes] != head:
             return slow(packet)
+        if packet[1] != service:
+            if packet[1] & marked == marked:
+                return slow(packet)
+            service = packet[1]
         try:
             aad = run.prefix + head[4:] if esn else head
             plain = decrypt(salt + packet[iv_bytes], packet[body_bytes], aad)
-            inner = plain[_CUTS[plain[end]]]
+            if plain[end] != ending:
+                cut = _CUTS[plain[end]]
+                ending = plain[end]
+            inner = plain[cut]
             if run.head is not head or len(inner) < _SMALLEST:
                 return slow(packet)
         except failures:
@@ -174,26 +218,29 @@ def _open_roads(
         run.head = take()
         return inner
 
-    def open_batch(packets: list[bytes]) -> list[bytes]:
-        opened = list[bytes]()
-        head, prefix = run.head, run.prefix
-        for packet in packets:
-            if packet[head_bytes] != head or packet[1] & marked == marked:
-                break
-            try:
-                aad = prefix + head[4:] if esn else head
-                plain = decrypt(salt + packet[iv_bytes], packet[body_bytes], aad)
-                inner = plain[_CUTS[plain[end]]]
-            except failures:
-                break
-            if len(inner) < _SMALLEST:
-                break
-            head = take()
-            opened.append(inner)
-        run.head = head
-        return opened
+    def open_run(packets: list[bytes]) -> list[bytes]:
+        heads = run.expected(len(packets))
+        if list(map(head_of, packets)) != heads:
+            return []
+        if any(byte & marked == marked for byte in set(map(itemgetter(1), packets))):
+            return []
+        aads = [run.prefix + head[4:] for head in heads] if esn else heads
+        try:
+            plains = [
+                decrypt(salt + packet[iv_bytes], packet[body_bytes], aad)
+                for packet, aad in zip(packets, aads, strict=True)
+            ]
+            (ending,) = set(map(ending_of, plains))
+            cut = _CUTS[ending]
+        except failures:
+            return []
+        inner = [plain[cut] for plain in plains]
+        if min(map(len, inner)) < _SMALLEST or run.head is not heads[0]:
+            return []
+        run.skip(len(inner))
+        return inner
 
-    return open_, open_batch
+    return open_, open_run
 
 
 def _places(sa: Association, iv_size: int) -> tuple[slice, slice, slice]:
