@@ -29,7 +29,6 @@ from typing import TYPE_CHECKING, Any
 from pyxfrm.abi import xfrm as abi
 from pyxfrm.esp import ip
 from pyxfrm.esp.association import Association, Mode, Proto
-from pyxfrm.esp.drop import Drop
 from pyxfrm.esp.inorder import InOrder
 
 if TYPE_CHECKING:
@@ -181,17 +180,17 @@ class ShortIn:
     __slots__ = ("open", "open_run")
 
     def __init__(self, esp: EspOpener, run: InOrder, slow: Callable[[bytes], bytes]) -> None:
-        self.open, self.open_run = _open_roads(esp.association, esp.transform, run, slow)
+        self.open = _open_one(esp.association, esp.transform, run, slow)
+        self.open_run = _open_run(esp.association, esp.transform, run)
 
 
-def _open_roads(
+def _open_one(
     sa: Association, transform: Transform, run: InOrder, slow: Callable[[bytes], bytes]
-) -> tuple[Callable[[bytes], bytes], _Packets]:
+) -> Callable[[bytes], bytes]:
     head_bytes, iv_bytes, body_bytes = _places(sa, transform.iv_size)
     end, esn, marked = slice(-2, None), sa.esn, _mark(sa)
     salt, decrypt, take = transform.salt, transform.decrypt, run.take
     failures = (transform.failures, ValueError, KeyError)
-    head_of, ending_of = itemgetter(head_bytes), itemgetter(end)
     service = -1  # byte 1 of the packet before, which had no congestion mark
     ending, cut = b"", slice(0)  # and how its plaintext ended
 
@@ -218,11 +217,21 @@ def _open_roads(
         run.head = take()
         return inner
 
+    return open_
+
+
+def _open_run(sa: Association, transform: Transform, run: InOrder) -> _Packets:
+    head_bytes, iv_bytes, body_bytes = _places(sa, transform.iv_size)
+    esn, marked = sa.esn, _mark(sa)
+    salt, decrypt = transform.salt, transform.decrypt
+    failures = (transform.failures, ValueError, KeyError)
+    head_of, service_of, ending_of = map(itemgetter, (head_bytes, 1, slice(-2, None)))
+
     def open_run(packets: list[bytes]) -> list[bytes]:
         heads = run.expected(len(packets))
         if list(map(head_of, packets)) != heads:
             return []
-        if any(byte & marked == marked for byte in set(map(itemgetter(1), packets))):
+        if any(byte & marked == marked for byte in set(map(service_of, packets))):
             return []
         aads = [run.prefix + head[4:] for head in heads] if esn else heads
         try:
@@ -240,7 +249,7 @@ def _open_roads(
         run.skip(len(inner))
         return inner
 
-    return open_, open_run
+    return open_run
 
 
 def _places(sa: Association, iv_size: int) -> tuple[slice, slice, slice]:
