@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,3 +169,16 @@ def test_lost_has_a_status_of_its_own(command: Command) -> None:
     assert command("--resume") == 3
     assert command.out.startswith("lost and blocked")
     assert "re-establish it at the IKE level" in command.out
+
+
+def test_a_terminal_sees_the_steps(command: Command) -> None:
+    ours, theirs = os.openpty()
+    words = [sys.executable, "-m", "pyxfrm.cli", "relocate", *command.words, *MOVE]
+    done = subprocess.run(words, stderr=theirs, stdout=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    seen = re.sub(r"\x1b\[[\d;]*m", "", os.read(ours, 65536).decode()).splitlines()
+    os.close(ours)
+    assert done.stdout.startswith("moved")
+    assert seen[0] == "local 192.0.2.10 -> 203.0.113.10, migrate-state"
+    assert any("migrate 1 SA, set 4 policies" in line for line in seen)
+    assert all(len(line) <= 80 for line in seen)

@@ -6,6 +6,8 @@ one -- w ======== w -- two        one has A and B, two has C and D; 10.1.0.1 and
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import socket
 import struct
 import subprocess
@@ -14,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from pyxfrm.model import Address, Encap, Family, Policy, ReplayState, Sa, ip
 from pyxfrm.relocation.ends import KernelEnd
@@ -28,6 +30,7 @@ DEVICE = "w"
 D6 = ip("2001:db8:2::99")
 _OUTGOING = 4  # PACKET_OUTGOING
 _UDP_ENCAP, _ESPINUDP = 100, 2
+_SO_RCVBUFFORCE = 33
 _ESP, _UDP = socket.IPPROTO_ESP, socket.IPPROTO_UDP
 
 
@@ -154,6 +157,7 @@ class Ear:
         self.seen: list[Seen] = []
         self._socket = wires.socket(name, socket.SOCK_DGRAM, socket.htons(3))
         self._socket.bind((DEVICE, 3))
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
         _runs(wires.stack, self._listen)
 
     def _listen(self, ends: threading.Event) -> None:
@@ -194,6 +198,7 @@ class Stream:
         self._in = self.wires.socket(self.far, socket.SOCK_DGRAM)
         self._in.bind((INNER[self.far], PORT))
         self._in.settimeout(0.1)
+        self._in.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
         self._stop_listening = _runs(self.wires.stack, self._listen)
         self._stop_sending = _runs(self.wires.stack, self._send)
 
@@ -242,6 +247,42 @@ def _runs(
 
     stack.callback(stop)
     return stop
+
+
+class Apart:
+    """Streams in both directions and ears on both ends, in a process of their own: nobody waits for our interpreter."""
+
+    def __init__(self, wires: Wires, rate: float) -> None:
+        self._says, says = os.pipe()
+        hears, self._hears = os.pipe()
+        self.process = os.fork()
+        if not self.process:
+            os.close(self._hears)
+            try:
+                os.write(says, json.dumps(_traffic(wires, rate, hears)).encode())
+            finally:
+                os._exit(0)
+        os.close(says)
+        os.close(hears)
+
+    def stop(self) -> dict[str, Any]:
+        """What became of each stream, and what left in clear or with a number for the second time."""
+        os.close(self._hears)
+        with os.fdopen(self._says) as told:
+            found: dict[str, Any] = json.load(told)
+        os.waitpid(self.process, 0)
+        return found
+
+
+def _traffic(wires: Wires, rate: float, stop: int) -> dict[str, Any]:
+    ears = [Ear(wires, name) for name in INNER]
+    streams = {"there": Stream(wires, rate, ONE, TWO), "back": Stream(wires, rate)}
+    os.read(stop, 1)
+    return {
+        **{name: stream.stop() for name, stream in streams.items()},
+        "clear": sum(ear.clear for ear in ears),
+        "reused": sum(ear.reused for ear in ears),
+    }
 
 
 def rises(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

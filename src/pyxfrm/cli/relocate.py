@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from pyxfrm.relocation.moves import Options, Plan, Strategy
 from pyxfrm.relocation.wish import Select, Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pyxfrm.model import Address, SaId
     from pyxfrm.relocation.driver import Driver, Moment
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+AROUND = 0.3  # seconds before and after a move that a picture shows
 _STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
 
 
@@ -215,8 +216,7 @@ class _Task:
     def __init__(self, words: argparse.Namespace, stack: ExitStack) -> None:
         self.words = words
         self.stack = stack
-        self.moments: list[Moment] = []
-        self.began = 0.0
+        self.listeners: list[Callable[[Moment], None]] = []
         self._events: Any = None
 
     # what it works with
@@ -263,7 +263,8 @@ class _Task:
     def _listen(self, moment: Moment) -> None:
         from pyxfrm.relocation.show import event_line
 
-        self.moments.append(moment)
+        for listener in self.listeners:
+            listener(moment)
         if self._events is not None:
             print(event_line(moment), file=self._events, flush=True)
 
@@ -292,43 +293,41 @@ class _Task:
         return (make_plan(wish, facts[0], options),)
 
     def _carry_out(self, driver: Driver, ends: list[End], plans: tuple[Plan, ...]) -> int:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        tap = self._tap(ends, plans)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        quiet = self.words.json or not sys.stderr.isatty()
-        self.began = time.monotonic()
-        with Progress(*columns, transient=True, disable=quiet, console=_stderr()) as progress:
-            progress.add_task(f"{plans[0].wish} by {plans[0].strategy.value}", total=None)
+        with self._picture(ends, plans):
+            self._progress(f"{plans[0].wish}, {plans[0].strategy.value}")
             outcome = driver.relocate(*plans)
-        if tap is not None:
-            time.sleep(0.3)  # what still arrives belongs to the picture
-            tap.close()
-            self._draw(tap, plans)
         return self._tell(outcome, plans)
 
-    def _tap(self, ends: list[End], plans: tuple[Plan, ...]) -> Any:
+    def _progress(self, title: str) -> None:
+        """On a terminal: what is done, as it is done."""
+        if not self.words.json and sys.stderr.isatty():
+            from pyxfrm.cli.progress import Steps
+
+            self.listeners.append(Steps(title))
+
+    @contextmanager
+    def _picture(self, ends: list[End], plans: tuple[Plan, ...]) -> Iterator[None]:
+        """Listen to packets from a little before to a little after, and draw them."""
         if not self.words.report:
-            return None
+            yield
+            return
         from pyxfrm.relocation.ends import KernelEnd
         from pyxfrm.relocation.tap import Tap
+        from pyxfrm.relocation.witness import Witness
 
         end = ends[-1]
         if not isinstance(end, KernelEnd):
             raise UsageError("--report: an engine has no packets to listen to")
         tap = Tap(end, frozenset(move.old.id.spi for plan in plans for move in plan.sas))
-        time.sleep(0.3)  # some packets from before the move
-        return tap
-
-    def _draw(self, tap: Any, plans: tuple[Plan, ...]) -> None:
-        from pyxfrm.relocation.commands import Script
-        from pyxfrm.relocation.report import Mark, draw
-
-        marks = [
-            Mark(self.began + m.at, "script") for m in self.moments if isinstance(m.command, Script)
-        ]
-        title = f"{plans[0].wish}, {plans[0].strategy.value}"
-        Path(self.words.report).write_text(draw(tap.arrivals, marks, title))
+        witness = Witness()
+        self.listeners.append(witness)
+        try:
+            time.sleep(AROUND)
+            yield
+            time.sleep(AROUND)
+        finally:
+            tap.close()
+        _write(self.words.report, witness.picture(tap.arrivals, plans))
 
     def _show_plans(self, plans: tuple[Plan, ...]) -> None:
         from pyxfrm.relocation.show import plan_json, plan_lines
@@ -360,6 +359,7 @@ class _Task:
 
     def _go_on(self, *, abort: bool) -> int:
         driver = self.driver(self.ends())
+        self._progress("undoing what was cut off" if abort else "finishing what was cut off")
         outcome = driver.resume(abort=abort)
         self._tell(outcome, ())
         wanted = State.AS_BEFORE if abort else State.MOVED
@@ -429,7 +429,8 @@ class _Task:
         return 0
 
 
-def _stderr() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text)
+    except OSError as why:
+        raise UsageError(f"{path}: {why.strerror}") from None

@@ -18,9 +18,10 @@ What is in these files
 ``steps``, ``run``, ``sight``, ``passes``, ``copies``, ``ways``  the procedure
 ``journal``, ``record``               what is durable
 ``driver``, ``ends``, ``dual``, ``survey``  the IO
-``watch``, ``report``                 follow addresses; show what arrived
+``watch``                             follow addresses
+``tap``, ``witness``, ``report``      listen to packets, remember the steps, draw both
 
-Nothing here but ``driver``, ``ends``, ``survey``, ``journal`` and ``watch`` touches the world.
+Nothing here but ``driver``, ``ends``, ``survey``, ``journal``, ``watch`` and ``tap`` touches the world.
 """
 
 from pyxfrm.relocation.blocks import Guard

@@ -6,7 +6,8 @@ wait 1 ms
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from pyxfrm.model import HOST_TO_HOST, INHERIT, REMOVE, Encap, Migration, Policy, PolicyId, SaId
@@ -37,7 +38,7 @@ from pyxfrm.relocation.commands import (
     Wait,
 )
 
-__all__ = ["describe", "kernel_words", "reply_words"]
+__all__ = ["describe", "in_brief", "kernel_words", "reply_words"]
 
 
 def describe(command: Command) -> str:
@@ -122,6 +123,47 @@ _WORDS: dict[type[Any], Callable[[Any], str]] = {
     ),
     ReadCounters: lambda c: f"read counters at {c.end}",
 }
+
+
+_COUNTED: dict[type[Any], tuple[str, str, str]] = {
+    Block: ("block", "policy", "policies"),
+    Unblock: ("unblock", "policy", "policies"),
+    InstallPolicy: ("add", "policy", "policies"),
+    UpdatePolicy: ("set", "policy", "policies"),
+    RemovePolicy: ("remove", "policy", "policies"),
+    Migrate: ("migrate", "SA", "SAs"),
+    MigrateByPolicy: ("migrate", "policy", "policies"),
+    AddSa: ("copy", "SA", "SAs"),
+    RemoveSa: ("delete", "SA", "SAs"),
+}
+
+
+def in_brief(command: Command) -> str:
+    """A command in one line: requests of a kind are counted, those of the other end of a pair follow ``end 1:``.
+
+    >>> in_brief(Script((Wait(0.001), Batch(()))))
+    'wait 1 ms'
+    """
+    if not isinstance(command, Script | Batch):
+        return describe(command)
+    parts = command.parts if isinstance(command, Script) else (command,)
+    both = any(isinstance(part, Batch) and part.end for part in parts)
+    said = []
+    for end, group in groupby(parts, lambda part: None if isinstance(part, Wait) else part.end):
+        where = f"end {end}: " if both and end is not None else ""
+        said.append(where + ", ".join(_counted(group)))
+    return "; ".join(said)
+
+
+def _counted(parts: Iterable[Batch | Wait]) -> Iterator[str]:
+    commands = [c for part in parts for c in ((part,) if isinstance(part, Wait) else part.commands)]
+    for kind, group in groupby(commands, type):
+        if kind is Wait:
+            yield from (describe(wait) for wait in group if isinstance(wait, Wait))
+            continue
+        verb, one, many = _COUNTED[kind]
+        count = len(list(group))
+        yield f"{verb} {count} {one if count == 1 else many}"
 
 
 def reply_words(reply: Any) -> str:

@@ -1,23 +1,28 @@
 """Listen to ESP packets of some SAs while a relocation runs: what :mod:`pyxfrm.relocation.report` draws.
 
-One AF_PACKET socket on all interfaces of the namespace, read by a thread. Only sequence numbers and times are kept.
+One AF_PACKET socket on all interfaces of the namespace, read by a thread. Only sequence numbers and times are kept. Times are those of the kernel, taken when the packet passed:
+the thread may come late, the more so as the relocation takes real-time priority.
 """
 
 from __future__ import annotations
 
-import contextlib
+import math
 import socket
 import struct
 import threading
 import time
 
 from pyxfrm.errors import TransportError
+from pyxfrm.relocation import dual
 from pyxfrm.relocation.ends import KernelEnd
 from pyxfrm.relocation.report import Arrival
 
 __all__ = ["Tap", "esp_of"]
 
 _ETH_P_ALL = 0x0003
+_SO_TIMESTAMPNS = 35  # asm-generic/socket.h: SO_TIMESTAMPNS_OLD, answered with a struct timespec
+_timespec = struct.Struct("@ll")
+_ROOM = socket.CMSG_SPACE(_timespec.size)
 _word = struct.Struct("!II").unpack_from
 
 
@@ -42,8 +47,21 @@ def esp_of(packet: bytes) -> tuple[int, int] | None:
     return (spi, number) if spi > 255 else None
 
 
+def _when(told: list[tuple[int, int, bytes]]) -> float:
+    """Seconds on the monotonic clock; the kernel tells the time of day."""
+    now = time.monotonic()
+    for level, kind, data in told:
+        if (level, kind) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS):
+            seconds, nanoseconds = map(int, _timespec.unpack_from(data))
+            return now - (time.time() - seconds - nanoseconds / 1e9)
+    return now
+
+
 class Tap:
-    """``spis``: whose packets to keep; outgoing ones count when they leave, others when they come in."""
+    """``spis``: whose packets to keep; outgoing ones count when they leave, others when they come in.
+
+    TransportError if this process may not listen.
+    """
 
     def __init__(self, end: KernelEnd, spis: frozenset[int]) -> None:
         self.spis = spis
@@ -55,21 +73,29 @@ class Tap:
         except OSError as why:
             raise TransportError(f"listening to packets: {why.strerror}; run as root") from None
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self._socket.settimeout(0.2)
-        self._stop = threading.Event()
+        self._until = math.inf
         self._thread = threading.Thread(target=self._listen, name="pyxfrm-tap", daemon=True)
         self._thread.start()
 
     def _listen(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                packet = self._socket.recv(128)
-                found = esp_of(packet)
-                if found is not None and found[0] in self.spis:
-                    self.arrivals.append(Arrival(time.monotonic(), *found))
+        """Until what passed before :meth:`close` is read, however late that is."""
+        at = 0.0
+        while at < self._until:
+            try:
+                packet, told, _, (device, *_) = self._socket.recvmsg(128, _ROOM)
+            except TimeoutError:
+                at = time.monotonic()
+                continue
+            at = _when(told)
+            found = esp_of(packet)
+            # What tc mirrors was there before.
+            if found is not None and found[0] in self.spis and device != dual.DEVICE:
+                self.arrivals.append(Arrival(at, *found))
 
     def close(self) -> None:
         """Stop; :attr:`arrivals` is complete then."""
-        self._stop.set()
+        self._until = time.monotonic()
         self._thread.join()
         self._socket.close()

@@ -1,0 +1,46 @@
+"""``xfrm relocate`` on a real Linux 7.2: namespaces, SAs and packets; what it prints and draws."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.relocation.test_report import dots, shapes, texts
+
+if TYPE_CHECKING:
+    from pyxfrm.lab import Lab
+
+GUEST = "tests.relocation.guest_cli:"
+LANE = re.compile(
+    r"(in|out) [\d.]+ > [\d.]+, SPI (0x\w+): (\d+) packets, (\d+) missing, (\d+) twice"
+)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("strategy", ["gap", "hold", "migrate-state"])
+def test_a_picture_of_what_arrived(lab72: Lab, strategy: str) -> None:
+    words = ["--strategy", strategy]
+    done = lab72.call(GUEST + "report", {"words": words, "rate": 300})
+    assert (done["status"], done["err"]) == (0, "")
+    assert done["out"].startswith("moved\n")
+    picture = done["picture"]
+    said = texts(picture)
+    assert said[0] == f"local 192.0.2.10 -> 203.0.113.10, {strategy}"
+    lanes = [found.groups() for line in said if (found := LANE.match(line))]
+    assert {way for way, *_ in lanes} == {"in", "out"}
+    assert {spi for _, spi, *_ in lanes} == {"0xc0000011", "0xc0000012"}
+    for _, _, packets, missing, twice in lanes:
+        assert int(packets) > 100
+        assert int(twice) == 0
+        if strategy != "migrate-state":
+            assert int(missing) == 0  # not even where the copy jumped
+    assert dots(picture) >= 400
+    assert len(shapes(picture, "badge")) >= 1
+    notes = " ".join(line for line in said if re.match(r"\d+: at ", line))
+    assert ("copy 1 SA" in notes) is (strategy == "gap")
+    for flow in ("there", "back"):
+        assert done[flow]["twice"] == 0
+        assert strategy == "migrate-state" or done[flow]["lost"] == 0
+    assert (done["clear"], done["reused"]) == (0, 0)
