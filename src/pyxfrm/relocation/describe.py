@@ -147,11 +147,11 @@ def in_brief(command: Command) -> str:
     if not isinstance(command, Script | Batch):
         return describe(command)
     parts = command.parts if isinstance(command, Script) else (command,)
-    both = any(isinstance(part, Batch) and part.end for part in parts)
+    if not any(isinstance(part, Batch) and part.end for part in parts):
+        return ", ".join(_counted(parts))
     said = []
     for end, group in groupby(parts, lambda part: None if isinstance(part, Wait) else part.end):
-        where = f"end {end}: " if both and end is not None else ""
-        said.append(where + ", ".join(_counted(group)))
+        said.append(("" if end is None else f"end {end}: ") + ", ".join(_counted(group)))
     return "; ".join(said)
 
 
