@@ -20,6 +20,7 @@ from pyxfrm.client.events import (
     PolicyAdded,
     SasFlushed,
 )
+from pyxfrm.client.request import Done, Request
 from pyxfrm.engine import Engine
 from pyxfrm.errors import InterruptedDumpError, RefusedError, TransportError
 from pyxfrm.model import (
@@ -169,8 +170,8 @@ def test_an_old_kernel_refuses_the_new_message() -> None:
 def test_the_attribute_at_fault_is_named() -> None:
     xfrm = Xfrm.engine(Engine(LINUX_7_2))
     xfrm.add_sa(replace(SA, encap=Encap(4500, 4500)))
-    request = verbs.migrate_sa(Migration.of(SA))
-    request.payload += b"\x08\0\x1f\0\5\0\0\0"  # XFRMA_IF_ID
+    whole = verbs.migrate_sa(Migration.of(SA))
+    request: Request[Done] = Request(whole.type, whole.payload + b"\x08\0\x1f\0\5\0\0\0")  # IF_ID
     with pytest.raises(RefusedError) as caught:
         xfrm.call(request)
     assert caught.value.attribute == "XFRMA_IF_ID"

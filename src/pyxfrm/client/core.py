@@ -17,7 +17,9 @@ A dump has a port of its own (:class:`DumpReader`): so it need not be read to it
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 from pyxfrm.abi.netlink import (
@@ -43,10 +45,13 @@ __all__ = ["Core", "DumpReader"]
 T = TypeVar("T")
 
 _HEADER = struct.Struct("=IHHII")
-_pack, _unpack = _HEADER.pack, _HEADER.unpack_from
+_unpack = _HEADER.unpack_from
+_put_numbers = struct.Struct("=II").pack_into
+_flags = struct.Struct("=H").pack
 
 # A datagram must fit the socket's send buffer (212,992 bytes by default), the ACKs to it the receive buffer.
 DATAGRAM = 1 << 16
+COUNT = 256  # requests in one
 
 
 class Core:
@@ -68,48 +73,30 @@ class Core:
         """One request: its ticket, and the datagram to send."""
         self._seq = seq = self._seq + 1 & 0xFFFFFFFF
         ticket = self._pending[seq] = Ticket(request, seq, acked=True)
-        payload = request.payload
-        flags = request.flags | NLM_F_REQUEST | NLM_F_ACK
-        size = HEADER_SIZE + len(payload)
-        return ticket, _pack(size, request.type, flags, seq, self.portid) + payload
+        return ticket, request.numbered(seq, self.portid)
 
     def ask_all(self, requests: Iterable[Request[Any]]) -> Iterator[tuple[Part, bytes]]:
         """Many requests: tickets and datagram of one part after the other.
 
         Send a part and have it answered before the next is taken.
         """
-        taken: list[Request[Any]] = []
-        size = 0
-        for request in requests:
-            length = HEADER_SIZE + len(request.payload) + 3 & ~3
-            if size + length > DATAGRAM and taken:
-                yield self._part(taken)
-                taken, size = [], 0
-            taken.append(request)
-            size += length
-        if taken:
-            yield self._part(taken)
+        source = iter(requests)
+        while taken := list(islice(source, COUNT)):
+            for group in _fitting(taken):
+                yield self._part(group)
 
     def _part(self, requests: list[Request[Any]]) -> tuple[Part, bytes]:
-        """What goes in one datagram. The hot loop of a batch: 0.2 us a request."""
+        """What goes in one datagram."""
         if self._seq + len(requests) > 0xFFFFFFFF:
             self._seq = 0
-        first, flag, portid = self._seq + 1, NLM_F_REQUEST, self.portid
-        messages = [
-            _pack(HEADER_SIZE + len(body := r.payload), r.type, r.flags | flag, seq, portid) + body
-            for seq, r in enumerate(requests, first)
-        ]
+        first = self._seq + 1
+        self._seq += len(requests)
         acked = [at for at, request in enumerate(requests) if request.chatty]
         if not acked or acked[-1] != len(requests) - 1:
             acked.append(len(requests) - 1)
-        for at in acked:
-            messages[at] = _with_ack(messages[at])
-        if any([len(message) & 3 for message in messages]):  # noqa: C419  # a list is faster
-            messages = [message + bytes(-len(message) & 3) for message in messages]
         part = Part(requests, first, acked)
-        self._seq = part.last.seq
         self._parts.append(part)
-        return part, b"".join(messages)
+        return part, _numbered([request.message for request in requests], first, self.portid)
 
     def feed(self, datagram: bytes | Lost) -> list[bytes | Lost]:
         """Take what was received: tickets are decided; the events that were in it are returned."""
@@ -172,9 +159,45 @@ class Core:
             tickets.fail(UNKNOWN if tickets.doubtful else why)
 
 
-def _with_ack(message: bytes) -> bytes:
-    size, kind, flags, seq, portid = _unpack(message)
-    return _pack(size, kind, flags | NLM_F_ACK, seq, portid) + message[HEADER_SIZE:]
+def _fitting(requests: list[Request[Any]]) -> Iterator[list[Request[Any]]]:
+    """In parts that are no larger than a datagram; a request that is larger goes alone."""
+    if sum([len(request.message) for request in requests]) <= DATAGRAM:
+        yield requests
+        return
+    taken: list[Request[Any]] = []
+    size = 0
+    for request in requests:
+        if taken and size + len(request.message) > DATAGRAM:
+            yield taken
+            taken, size = [], 0
+        taken.append(request)
+        size += len(request.message)
+    yield taken
+
+
+def _numbered(messages: list[bytes], first: int, portid: int) -> bytes:
+    """A datagram of these messages with their numbers; the last one asks for an ACK.
+
+    The hot loop of a batch. Messages of one size, as most batches have, get their numbers all at once.
+    """
+    data = bytearray().join(messages)
+    size = len(messages[0])
+    if {*map(len, messages)} == {size}:
+        words = memoryview(data).cast(
+            "I"
+        )  # the header is "=IHHII": length, type and flags, seq, pid
+        words[2 :: size // 4] = memoryview(array("I", range(first, first + len(messages))))
+        words[3 :: size // 4] = memoryview(array("I", [portid]) * len(messages))
+        words.release()
+        at = len(data) - size
+    else:
+        at = -size
+        for seq, message in enumerate(messages, first):
+            at += size
+            size = len(message)
+            _put_numbers(data, at + 8, seq, portid)
+    data[at + 6 : at + 8] = _flags(_unpack(data, at)[2] | NLM_F_ACK)
+    return bytes(data)
 
 
 def refusal(request: Request[Any], body: ErrorBody, seq: int) -> RefusedError:
@@ -207,10 +230,7 @@ class DumpReader:
 
     def datagram(self) -> bytes:
         """The request; sequence number 1."""
-        request = self.request
-        size = HEADER_SIZE + len(request.payload)
-        flags = request.flags | NLM_F_REQUEST | NLM_F_DUMP
-        return _pack(size, request.type, flags, 1, self.portid) + request.payload
+        return self.request.numbered(1, self.portid, NLM_F_REQUEST | NLM_F_DUMP)
 
     def feed(self, datagram: bytes | Lost) -> Iterator[bytes]:
         """The entries in a datagram, each a whole message.

@@ -6,10 +6,12 @@ before it is sent, sent many times, and put in a batch with others.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
 from pyxfrm.abi.messages import ATTRIBUTES, MESSAGES, Int
+from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST
 from pyxfrm.wire.attrs import spans
 from pyxfrm.wire.codec import codec
 from pyxfrm.wire.messages import message_name
@@ -18,6 +20,9 @@ from pyxfrm.wire.netlink import HEADER_SIZE
 __all__ = ["Done", "Dump", "Request"]
 
 T = TypeVar("T")
+
+_pack = struct.Struct("=IHHII").pack
+_ASK_FOR_ACK = NLM_F_REQUEST | NLM_F_ACK
 
 
 class Done(NamedTuple):
@@ -30,14 +35,15 @@ class Request(Generic[T]):
     """A request.
 
     ``type``     XFRM_MSG_*
-    ``flags``    NLM_F_* besides REQUEST and ACK, which are set when it is sent
+    ``flags``    NLM_F_* besides REQUEST and ACK, which are set where they belong
     ``payload``  the bytes after the netlink header. They may hold keys: they are in no text
+    ``message``  header, payload and padding to 4 bytes; the numbers of sequence and port are 0, since they are known when it is sent
     ``read``     makes the result of the answering message's bytes; None: the ACK is the answer
     ``subject``  the SA or policy it is about, for error messages
     ``chatty``   in a batch, too, it wants an ACK of its own, for the warning that may be in it
     """
 
-    __slots__ = ("chatty", "flags", "payload", "read", "subject", "type")
+    __slots__ = ("chatty", "flags", "length", "message", "read", "subject", "type")
 
     def __init__(
         self,
@@ -51,10 +57,23 @@ class Request(Generic[T]):
     ) -> None:
         self.type = type
         self.flags = flags
-        self.payload = payload
         self.read = read
         self.subject = subject
         self.chatty = chatty
+        self.length = length = HEADER_SIZE + len(payload)
+        flags |= _ASK_FOR_ACK if chatty else NLM_F_REQUEST
+        message = _pack(length, type, flags, 0, 0) + payload
+        self.message = message + bytes(-length & 3) if length & 3 else message
+
+    @property
+    def payload(self) -> bytes:
+        """What follows the header."""
+        return self.message[HEADER_SIZE : self.length]
+
+    def numbered(self, seq: int, portid: int, flags: int = _ASK_FOR_ACK) -> bytes:
+        """The message as it is sent alone."""
+        head = _pack(self.length, self.type, self.flags | flags, seq, portid)
+        return head + self.payload
 
     @property
     def name(self) -> str:
@@ -73,7 +92,8 @@ class Request(Generic[T]):
         if row.body is not None:
             size = row.body.size if isinstance(row.body, Int) else codec(row.body).size
         first = (size + 3) & ~3
-        for at, number, _, end in spans(self.payload, first, len(self.payload)):
+        payload = self.payload
+        for at, number, _, end in spans(payload, first, len(payload)):
             if at <= offset - HEADER_SIZE < end:
                 return (row.space or ATTRIBUTES).get(number, (f"attribute {number}",))[0]
         return ""

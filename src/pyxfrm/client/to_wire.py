@@ -10,7 +10,7 @@ policies spends most of its time here. So everything here gives bytes, and addre
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyxfrm.abi import messages as m
@@ -90,13 +90,18 @@ _POLICY_ID = codec(s.UserPolicyId)
 
 def payload(body: bytes, attrs: Attrs = (), space: Space = m.ATTRIBUTES) -> bytes:
     """A structure (or nothing) and attributes, each padded to 4 bytes."""
-    parts = [body, _PADDING[len(body) % 4]]
+    parts = [body]
+    size = len(body)
     for number, value in attrs:
         data = value if type(value) is bytes else encode_payload(number, value, space)
-        parts.append(_ATTR(4 + len(data), number))
-        parts.append(data)
-        parts.append(_PADDING[len(data) % 4])
-    return body if len(parts) == 2 else b"".join(parts)
+        if size % 4:
+            parts.append(_PADDING[size % 4])
+        size = len(data)
+        parts += (_ATTR(4 + size, number), data)
+    if len(parts) == 1:
+        return body
+    parts.append(_PADDING[size % 4])
+    return b"".join(parts)
 
 
 # -- parts -------------------------------------------------------------------------------------------
@@ -353,26 +358,35 @@ def policy(value: Policy) -> bytes:
     return payload(policy_info(value), policy_attrs(value))
 
 
-def policy_attrs(value: Policy) -> Iterator[tuple[int, Any]]:
+def policy_attrs(value: Policy) -> list[tuple[int, Any]]:
     """The attributes of a policy."""
+    attrs: list[tuple[int, Any]] = []
     if value.templates:
-        yield m.XFRMA_TMPL, b"".join([template(one) for one in value.templates])
-    yield from _which_policy(value.type, value.mark, value.if_id, value.context)
+        attrs.append((m.XFRMA_TMPL, b"".join([template(one) for one in value.templates])))
+    attrs += _which_policy(value.type, value.mark, value.if_id, value.context)
     if value.offload is not None:
-        yield m.XFRMA_OFFLOAD_DEV, offload(value.offload)
+        attrs.append((m.XFRMA_OFFLOAD_DEV, offload(value.offload)))
+    return attrs
+
+
+_MAIN = PolicyType.MAIN
 
 
 def _which_policy(
     kind: PolicyType, key: Mark | None, if_id: int, context: SecurityContext | None
-) -> Iterator[tuple[int, Any]]:
+) -> Sequence[tuple[int, Any]]:
+    if kind is _MAIN and key is None and context is None and not if_id:
+        return ()
+    attrs: list[tuple[int, Any]] = []
     if context is not None:
-        yield m.XFRMA_SEC_CTX, _context(context)
-    if kind != PolicyType.MAIN:
-        yield m.XFRMA_POLICY_TYPE, codec(s.UserPolicyType).pack(kind, 0, 0)
+        attrs.append((m.XFRMA_SEC_CTX, _context(context)))
+    if kind != _MAIN:
+        attrs.append((m.XFRMA_POLICY_TYPE, codec(s.UserPolicyType).pack(kind, 0, 0)))
     if key is not None:
-        yield m.XFRMA_MARK, mark(key)
+        attrs.append((m.XFRMA_MARK, mark(key)))
     if if_id:
-        yield m.XFRMA_IF_ID, if_id
+        attrs.append((m.XFRMA_IF_ID, if_id))
+    return attrs
 
 
 def policy_id(name: PolicyId) -> bytes:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pyxfrm.abi.xfrm import XFRM_MAX_DEPTH
 from pyxfrm.errors import UsageError
 from pyxfrm.model.address import Address, ip, network
-from pyxfrm.model.checks import U8, U32, fits, uint
+from pyxfrm.model.checks import U8, U32, as_seen, fits, uint
 from pyxfrm.model.kinds import (
     Action,
     Direction,
@@ -111,10 +111,14 @@ class PolicyId:
     context: SecurityContext | None = None
 
     def __post_init__(self) -> None:
-        uint("policy's direction", self.dir, U8)
-        uint("policy's index", self.index, U32)
-        uint("policy's if_id", self.if_id, U32)
-        uint("policy's type", self.type, U8)
+        for what, value, limit in (
+            ("direction", self.dir, U8),
+            ("index", self.index, U32),
+            ("if_id", self.if_id, U32),
+            ("type", self.type, U8),
+        ):
+            if not fits(value, limit):
+                uint(f"policy's {what}", value, limit)
         if (self.sel is None) == (self.index == 0):
             raise UsageError("policy: name it by selector or by index, one of the two")
 
@@ -165,7 +169,8 @@ class Policy:
     @property
     def id(self) -> PolicyId:
         """Its name, by selector."""
-        return PolicyId(self.dir, self.sel, 0, self.mark, self.if_id, self.type, self.context)
+        mark, context = self.mark, self.context  # checked when this was made
+        return as_seen(PolicyId, self.dir, self.sel, 0, mark, self.if_id, self.type, context)
 
     def __str__(self) -> str:
         return str(self.id)
