@@ -14,7 +14,7 @@ install: .venv/.installed ## a virtual environment in .venv with the package and
 	sh tools/bootstrap.sh
 	@touch $@
 
-demo: install ## replay the recordings, then move a Child SA three ways
+demo: install ## a tunnel moves while packets flow; recordings replayed; three ways to move
 	@.venv/bin/xfrm demo
 
 test: install ## every test

@@ -32,7 +32,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("pyxfrm.cli.demo:main", "replay all recordings, then move a tunnel three ways"),
+    "demo": Command("pyxfrm.cli.demo:main", "see it: a tunnel moves while packets flow, and more"),
     "replay": Command("pyxfrm.cli.replay:main", "run recorded conversations against the engine"),
     "relocate": Command("pyxfrm.cli.relocate:main", "move everything that belongs to an endpoint"),
     "probe": Command("pyxfrm.cli.probe:main", "what this kernel's XFRM can do"),

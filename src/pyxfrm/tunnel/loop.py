@@ -1,4 +1,4 @@
-"""One thread for any number of ends: turns as their descriptors and deadlines ask for them, and calls at given times."""
+"""One thread for any number of ends: turns as their descriptors and deadlines ask for them, calls at given times, and for other descriptors."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Loop:
         self.ends = ends
         self._epoll = select.epoll()
         self._by_fd = {end.fileno(): end for end in ends}
+        self._watched: dict[int, Callable[[], object]] = {}
         self._stop = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._calls: list[tuple[float, int, float, Callable[[], object]]] = []
         self._serial = count()
@@ -44,6 +45,16 @@ class Loop:
     def every(self, seconds: float, call: Callable[[], object]) -> None:
         """Call every so many seconds from now on; what could not be called in time is left out."""
         heappush(self._calls, (time.monotonic() + seconds, next(self._serial), seconds, call))
+
+    def watch(self, fd: int, call: Callable[[], object]) -> None:
+        """Call whenever a descriptor is readable, until it is unwatched."""
+        self._watched[fd] = call
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def unwatch(self, fd: int) -> None:
+        """Watch it no more; to be said before it is closed."""
+        del self._watched[fd]
+        self._epoll.unregister(fd)
 
     def stop(self) -> None:
         """Make :meth:`run` return; from any thread, a call or a signal handler."""
@@ -70,6 +81,9 @@ class Loop:
             due = end.deadline()
             if fd in ready or (due is not None and due <= end.clock()):
                 end.turn(0)
+        for fd in ready & self._watched.keys():
+            if fd in self._watched:  # a call before may have ended that
+                self._watched[fd]()
         while self._calls and self._calls[0][0] <= time.monotonic():
             when, _, again, call = heappop(self._calls)
             if again:

@@ -177,25 +177,29 @@ class Static:
         for policy in self.policies():
             xfrm.add_policy(policy)
 
+    def moved(self, here: Point | None = None, there: Point | None = None) -> Static:
+        """The same tunnel with ends at other places; nothing is done."""
+        here, there = here or self.here, there or self.there
+        return Static(self.keys, here, there, self.inner_here, self.inner_there)
+
+    def migrations(self, moved: Static) -> tuple[Migration, Migration]:
+        """What takes the SAs from here to ``moved``: (out, in)."""
+        out, into = (
+            Migration(
+                old.id, new.saddr, new.id.daddr, new.reqid, old.sel, encap=new.encap or REMOVE
+            )
+            for old, new in zip(self.sas(), moved.sas(), strict=True)
+        )
+        return out, into
+
     def move(self, xfrm: Xfrm, here: Point | None = None, there: Point | None = None) -> Static:
         """Move this end's SAs (MIGRATE_STATE) and policies to other places; the tunnel as it is afterwards.
 
         First what comes in, then what goes out, then the policies: packets that find no SA in between wait where the end holds them.
         """
-        moved = Static(
-            self.keys, here or self.here, there or self.there, self.inner_here, self.inner_there
-        )
-        for old, new in reversed(list(zip(self.sas(), moved.sas(), strict=True))):
-            xfrm.migrate_sa(
-                Migration(
-                    old.id,
-                    new.saddr,
-                    new.id.daddr,
-                    new.reqid,
-                    old.sel,
-                    encap=new.encap or REMOVE,
-                )
-            )
+        moved = self.moved(here, there)
+        for migration in reversed(self.migrations(moved)):
+            xfrm.migrate_sa(migration)
         for policy in moved.policies():
             xfrm.update_policy(policy)
         return moved

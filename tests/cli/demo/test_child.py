@@ -1,11 +1,11 @@
-"""``xfrm demo``: the numbers it shows, and that its sentences follow them."""
+"""One Child SA moved in three ways: what was seen of each."""
 
 from __future__ import annotations
 
 import pytest
 
-from pyxfrm.cli import demo_moves, main
-from pyxfrm.cli.demo_moves import WAYS, Outcome, move
+from pyxfrm.cli.demo import child
+from pyxfrm.cli.demo.child import WAYS, Outcome, move
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_the_old_message_goes_through_the_policies(outcomes: dict[str, Outcome])
     assert old.calls == {"XFRM_MSG_MIGRATE": 6}
     assert (old.sa_calls, old.policy_calls) == (6, 0)
     assert not old.exact
-    assert old.reqid == demo_moves.OLD_REQID
+    assert old.reqid == child.OLD_REQID
 
 
 def test_the_new_message_names_the_sa(outcomes: dict[str, Outcome]) -> None:
@@ -32,7 +32,7 @@ def test_the_new_message_names_the_sa(outcomes: dict[str, Outcome]) -> None:
     assert (new.sa_calls, new.policy_calls) == (2, 6)
     assert (new.reused, new.absent, new.keys_read) == (0, 0, 0)
     assert new.exact
-    assert new.reqid == demo_moves.NEW_REQID
+    assert new.reqid == child.NEW_REQID
     assert new.lost == ["count of packets refused"]
 
 
@@ -43,16 +43,3 @@ def test_copying_repeats_numbers(outcomes: dict[str, Outcome]) -> None:
     assert copied.absent == 1
     assert copied.keys_read == 2
     assert {"sequence number", "time of last use"} <= set(copied.lost)
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    text = " ".join(out.split())
-    assert "5611 of 5611 replies and events are identical to the last byte" in text
-    assert "calls for the SAs 6 2 6" in text
-    assert "with a number used before 0 0 2" in text
-    assert "took the right SA of two alike no yes yes" in text
-    assert "Keys left the kernel twice." in text
-    assert max(map(len, out.splitlines())) <= 80

@@ -1,0 +1,185 @@
+"""Part 1: a tunnel moves while packets flow through it."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from pyxfrm.cli.demo.account import NOBODY, TOTAL, Account, Row, account_of, percentile
+from pyxfrm.cli.demo.moves import CONTRAST, JOURNEY, Move, places, play
+from pyxfrm.cli.demo.paper import Cell, good, paragraph, table
+from pyxfrm.cli.demo.scene import Scene
+
+__all__ = ["TITLE", "Wish", "show"]
+
+TITLE = "A tunnel moves while packets flow"
+
+TUNNEL = (
+    "An IPsec tunnel is two SAs (Security Associations), one for each direction. An SA is a key, two addresses, and a counter that "
+    "gives every packet its number. When a host gets another address, its SAs must follow, and no number may be used twice."
+)
+HERE = (
+    "Here are the two ends of a tunnel, in this process and without root: real ESP packets over loopback, {rate:g} a second each way. Meanwhile one end "
+    "moves, as hosts do. Each SA is named and moved by one message, XFRM_MSG_MIGRATE_STATE, which is new in Linux 7.2."
+)
+COMPARE = "Now the same change of address without help, and as it was done before Linux 7.2:"
+SHARE = 0.75  # of the time, for MIGRATE_STATE
+
+COLUMNS = ("took ms", "waited", "gap ms", "lost", "twice", "clear", "reused")
+LEGEND = (
+    "took: from the first call of a move to the last. waited: packets that waited for an SA on the move. gap: the longest time between two arrivals. "
+    "lost, twice: packets that never came, or came again. clear: packets on the wire that could be read. reused: packets with a number used before."
+)
+REASONS = {
+    "XfrmOutNoStates": "found no SA to go out with",
+    "XfrmInNoStates": "came in and found no SA",
+    "XfrmInStateSeqError": "had a number that was used before",
+    "XfrmInTmplMismatch": "came in by an SA that the policy did not ask for yet",
+    NOBODY: "went to an address that had been left",
+    "socket buffer was full": "found the receive buffer full: this machine was too busy for this rate",
+}
+
+
+class Wish(NamedTuple):
+    """What was asked for: packets a second each way, seconds altogether."""
+
+    rate: float
+    seconds: float
+
+
+def why_not() -> str:
+    """Why packets cannot flow here; empty: they can."""
+    try:
+        # Also takes the time of the first import out of the first packet.
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+    except ImportError:
+        return "ESP needs the `cryptography` package: pip install 'pyxfrm[esp]'"
+    return "" if hasattr(select, "epoll") else "it needs Linux"
+
+
+def show(console: Console, wish: Wish) -> int:
+    """Play it; exit status 0 if MIGRATE_STATE lost nothing."""
+    paragraph(console, TUNNEL)
+    lacking = why_not()
+    if lacking:
+        paragraph(console, f"Left out: {lacking}.")
+        return 0
+    paragraph(console, HERE.format(rate=wish.rate))
+    moved = _play(console, JOURNEY, wish.rate, SHARE * wish.seconds)
+    console.print()
+    console.print(_table([*moved.rows, moved.total]))
+    console.print()
+    paragraph(console, LEGEND, style="dim")
+    _verdict(console, moved)
+    paragraph(console, COMPARE)
+    without = {"hold": 0.0, "drain": 0.0}
+    compared = _play(console, CONTRAST, wish.rate, (1 - SHARE) * wish.seconds, **without)
+    console.print()
+    console.print(_table(compared.rows))
+    console.print()
+    for row in compared.rows:
+        _reasons(console, row)
+    return int(not moved.clean)
+
+
+def _play(
+    console: Console, moves: Sequence[Move], rate: float, seconds: float, **options: float
+) -> Account:
+    here, there = places()
+    with Scene(here, there, rate=rate, **options) as scene:
+        lines = _Lines(console, scene)
+        scene.every(0.1, lines.tell)
+        scene.play(play(moves, scene, seconds))
+        lines.tell()
+        return account_of(scene)
+
+
+class _Lines:
+    """A line for each move, once it is over, where nobody watches."""
+
+    def __init__(self, console: Console, scene: Scene) -> None:
+        self._console = console
+        self._scene = scene
+        self._told = 0
+
+    def tell(self) -> None:
+        """What is new."""
+        for stretch in self._scene.stretches[self._told :]:
+            if stretch.end is None:
+                return
+            self._told += 1
+            if stretch.skipped:
+                result = f"left out: {stretch.skipped}"
+            else:
+                packets = sum(stretch.end.sent) - sum(stretch.begin.sent)
+                result = f"{stretch.lost} of {packets} packets lost"
+            line = f"{stretch.begin.at:6.1f} s  {stretch.name:<27} {result}"
+            self._console.print(line, soft_wrap=True)
+
+
+# -- what came of it ---------------------------------------------------------------------------------
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    shown = table("", COLUMNS)
+    for row in rows:
+        cells = map(good, _cells(row))
+        shown.add_row(row.name, *cells, end_section=row is rows[-2])
+    return shown
+
+
+def _cells(row: Row) -> list[Cell]:
+    if row.skipped:
+        return [("-", None)] * len(COLUMNS)
+    moved = bool(row.calls) and row.name != TOTAL
+    return [
+        (f"{1000 * row.took:.1f}" if moved else "", None),
+        (str(row.waited) if moved else "", None),
+        (f"{1000 * row.gap:.1f}", None),
+        *((str(n), n == 0) for n in (row.lost, row.twice, row.clear, row.reused)),
+    ]
+
+
+def _verdict(console: Console, account: Account) -> None:
+    """The result in sentences."""
+    total = account.total
+    moves = sum(bool(row.calls) for row in account.rows)
+    said = (
+        f"{moves} moves, {total.sent:,} packets: {total.lost} lost, {total.twice} came twice, "
+        f"{total.clear} could be read, {total.reused} with a number used before."
+    )
+    paragraph(console, said, style="bold green" if account.clean else "bold red")
+    half, most = (1000 * percentile(total.latencies, p) for p in (50, 99))
+    paragraph(
+        console,
+        f"Half of the packets took less than {half:.2f} ms, 99 of 100 less than {most:.2f} ms.",
+    )
+    if total.lost:
+        _reasons(console, total)
+    if account.left_out:
+        paragraph(
+            console,
+            f"{account.left_out} packets were not made: this machine was too late for them.",
+        )
+    for row in account.rows:
+        if row.skipped:
+            paragraph(console, f"{row.name}: left out, since {row.skipped}.")
+
+
+def _reasons(console: Console, row: Row) -> None:
+    """What became of lost packets, and what reused numbers mean."""
+    if not row.bad:
+        return
+    said = [
+        f"{n} {REASONS.get(name, f'were counted as {name}')}"
+        for name, n in row.reasons.most_common()
+    ]
+    text = f"{row.name}: {row.lost} of {row.sent} packets lost"
+    text += f": {'; '.join(said)}." if said else "."
+    if row.reused:
+        text += f" {row.reused} went out with a number and an IV used before: with AES-GCM, what they carried is no secret any more."
+    paragraph(console, text, bold=len(row.name) + 1)

@@ -1,0 +1,80 @@
+"""``xfrm demo`` as a user calls it: what it says, and that its exit status follows the numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pyxfrm.cli import main
+from pyxfrm.cli.demo import flow, moves
+
+MOVES = [move.name for move in moves.JOURNEY]
+
+
+def demo(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit status and output, in one line."""
+    status = main(["demo", *words])
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) <= 80
+    return status, " ".join(out.split())
+
+
+def test_packets_flow(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = demo(capsys, "--only", "live", "--seconds", "4", "--rate", "100")
+    assert status == 0
+    done = len(MOVES) - text.count("left out:")
+    assert re.search(
+        rf"{done} moves, \d+ packets: 0 lost, 0 came twice, 0 could be read, 0 with a", text
+    )
+    for name in MOVES:
+        assert len(re.findall(name, text)) >= 2, name
+    assert "delete and add" in text
+
+
+def test_replay_and_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = demo(capsys, "--only", "replay")
+    assert status == 0
+    assert "5611 of 5611 replies and events are identical to the last byte" in text
+    status, text = demo(capsys, "--only", "ways")
+    assert status == 0
+    assert "calls for the SAs 6 2 6" in text
+    assert "with a number used before 0 0 2" in text
+    assert "took the right SA of two alike no yes yes" in text
+    assert "Keys left the kernel twice." in text
+
+
+def test_without_ipv6(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "has_ipv6", lambda: False)
+    status, text = demo(capsys, "--only", "live", "--seconds", "2", "--rate", "100")
+    assert status == 0
+    assert "IPv4 to IPv6: left out, since this machine has no IPv6." in text
+    assert "5 moves" in text
+
+
+def test_without_cryptography(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "why_not", lambda: "it needs Linux")
+    status, text = demo(capsys, "--only", "live")
+    assert (status, "Left out: it needs Linux." in text) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "words", [("--rate", "0"), ("--rate", "many"), ("--seconds", "0"), ("--only", "nothing")]
+)
+def test_bad_words(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", *words]) == 2
+    err = capsys.readouterr().err
+    assert f"argument {words[0]}" in err
+    assert "Traceback" not in err
+
+
+def test_the_readme_shows_what_happens() -> None:
+    """Names of moves and columns of the table, as they are."""
+    text = (Path(__file__).parents[3] / "README.md").read_text()
+    assert " ".join(flow.COLUMNS) in " ".join(text.split())
+    for name in MOVES:
+        assert name in text
