@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pyxfrm.engine.datapath import Hold
 from tests.simulation.world import World
 
 EVENTS = 2500
@@ -35,6 +36,6 @@ def test_the_world_notices() -> None:
     world = World(1, gentle=True)
     for host in world.hosts:
         host.datapath.moves.accept_old = 0.0
-        host.datapath.moves.wait = lambda *_: None  # type: ignore[method-assign]
+        host.datapath.moves.wait = lambda *_, **__: Hold(0.0, 0, None)  # type: ignore[method-assign]
     world.run(EVENTS)
     assert world.finish() != set()

@@ -26,7 +26,7 @@ from typing import Any
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
-from pyxfrm.engine.datapath import Action, Verdict
+from pyxfrm.engine.datapath import Action, Hold, Verdict
 from pyxfrm.engine.sa import Sa
 from tests.engine.datapath.support import IN, OUT, Host, packet4, policy_info, tmpl, udp
 from tests.engine.helpers import ANY4, NOW, ZERO, sa_id, sa_info, v4, v6
@@ -239,6 +239,7 @@ class World:
         change = self.random.choice((self._migrate_state, self._rebuild))
         sa = lambda: change(number, tunnel, place)  # noqa: E731
         policy = lambda: self._policy(number, tunnel, OUT, place)  # noqa: E731
+        holds: list[Hold] = []
         way = self.random.randrange(4)
         if way == 0:
             steps = [lambda: self._migrate(number, tunnel, place)]
@@ -254,7 +255,8 @@ class World:
                 lambda: self._block(number, on=False),
             ]
         if self.gentle:
-            return [lambda: moves.wait(10.0), *steps, moves.done]
+            begin = lambda: holds.append(moves.wait(10.0, reqids=[tunnel.reqid]))  # noqa: E731
+            return [begin, *steps, lambda: moves.done(holds.pop())]
         return steps
 
     # -- packets -----------------------------------------------------------------------------------

@@ -26,12 +26,14 @@ class Outbound(ABC):
     """One SA's way out.
 
     ``seal(packet)``  one inner packet -> one protected packet; raises Drop
+    ``payload_length(packet)``  bytes of an inner packet that count for the SA's lifetime
+                      (``curlft.bytes``); raises Drop where the mode cannot carry it
     ``sequence``      its numbers and IVs; only the sealer takes from it
     ``idents``        asked for the identification of each IPv4 header that is new and may be
                       fragmented; the others say 0 (RFC 6864)
     """
 
-    __slots__ = ("association", "framing", "idents", "seal", "sequence")
+    __slots__ = ("association", "framing", "idents", "payload_length", "seal", "sequence")
 
     def __init__(self, sa: Association, sequence: Sequence, idents: Idents | None) -> None:
         if sequence.esn != sa.esn:
@@ -40,6 +42,7 @@ class Outbound(ABC):
         self.sequence = sequence
         self.idents: Idents = idents or int
         self.framing: Framing = make_framing(sa)
+        self.payload_length: Callable[[bytes], int] = self.framing.payload_length
         self.seal: Callable[[bytes], bytes] = self._seal
 
     @abstractmethod
@@ -79,10 +82,6 @@ class Outbound(ABC):
         self.seal = _moved
         return successor
 
-    def payload_length(self, packet: bytes) -> int:
-        """Bytes of an inner packet that count for the SA's lifetime (``curlft.bytes``)."""
-        return self.framing.payload_length(packet)
-
 
 def same_sa(new: Association, old: Association) -> None:
     """Raise UsageError where ``new`` is not the same SA at another place."""
@@ -101,13 +100,15 @@ class Inbound(ABC):
     ``open(packet)`` one protected packet (a whole IP datagram) -> the inner packet; raises
                      Drop. What the caller found the SA by, addresses and protocol, is not
                      looked at again
+    ``payload_length(packet)``  bytes of an opened packet that count for the SA's lifetime
     """
 
-    __slots__ = ("_run", "association", "framing", "open")
+    __slots__ = ("_run", "association", "framing", "open", "payload_length")
 
     def __init__(self, sa: Association, run: InOrder) -> None:
         self.association = sa
         self.framing: Framing = make_framing(sa)
+        self.payload_length: Callable[[bytes], int] = self.framing.payload_length
         self._run = run
         self.open: Callable[[bytes], bytes] = self._open
 
@@ -146,7 +147,3 @@ class Inbound(ABC):
         except Drop as drop:
             drop.opened = len(payload)
             raise
-
-    def payload_length(self, inner: bytes) -> int:
-        """Bytes of an opened packet that count for the SA's lifetime (``curlft.bytes``)."""
-        return self.framing.payload_length(inner)

@@ -93,6 +93,8 @@ def trim(packet: bytes) -> bytes:
     Raises Drop where the length lies. The IP layer above IPsec does this (net/ipv4/ip_input.c:
     ip_rcv_core), IPsec itself does not look.
     """
+    if len(packet) >= 20 and packet[0] == 0x45 and packet[2] << 8 | packet[3] == len(packet):
+        return packet  # as nearly all are
     head = header_length(packet)
     if not head:
         raise Drop(Counter.IN_HDR_ERROR, "not an IP packet")

@@ -117,3 +117,63 @@ def test_the_old_place_after_two_moves_wrapping_and_family() -> None:
     for i, packet in enumerate((bare, wrapped, six)):
         assert two.into(packet).packet == numbered(i)
         assert two.into(packet).counters == ("XfrmInStateSeqError",)
+
+
+def two_children() -> tuple[Host, tuple[bytes, bytes]]:
+    """A host with two SAs, reqid 7 and 8, for 10.0.2.0/24 and 10.0.3.0/24; a packet for each."""
+    host = Host()
+    packets = []
+    for number, net in ((0, 2), (1, 3)):
+        host.sa(0x100 + number, reqid=7 + number)
+        sel = ANY4._replace(daddr=bytes((10, 0, net, 0)) + bytes(12), prefixlen_d=24)
+        host.policy(OUT, tmpl(reqid=7 + number), sel=sel, priority=9)
+        packets.append(packet4(daddr=bytes((10, 0, net, 1))))
+    return host, (packets[0], packets[1])
+
+
+def test_only_the_child_that_moves_is_held() -> None:
+    for asked in ({"reqids": [7]}, {"selectors": [ANY4._replace(daddr=bytes((10, 0, 2, 0)) + bytes(12), prefixlen_d=23)]}):  # fmt: skip
+        host, (first, second) = two_children()
+        hold = host.datapath.moves.wait(5.0, **asked)
+        for spi in (0x100, 0x101):
+            host.ok(m.XFRM_MSG_DELSA, sa_id(spi, v4(2)))
+        assert host.out(first).action is Action.QUEUED
+        expected = Action.DROPPED if "reqids" in asked else Action.QUEUED
+        assert host.out(second).action is expected
+        host.datapath.moves.done(hold)
+        assert host.out(first).counters == ("XfrmOutNoStates",)
+
+
+def test_a_block_in_front_of_a_child() -> None:
+    """The selectors are taken from the policies as they were when waiting began."""
+    host, (first, second) = two_children()
+    hold = host.datapath.moves.wait(5.0, reqids=[8])
+    host.policy(OUT, action=1, priority=0)
+    assert host.out(first).counters == ("XfrmOutPolBlock",)
+    assert host.out(second).action is Action.QUEUED
+    policies = [policy for policy in host.engine.spd if policy.action]
+    host.ok(m.XFRM_MSG_DELPOLICY, s.UserPolicyId(policies[0].sel, 0, OUT))
+    assert [verdict.action for verdict in host.datapath.take()] == [Action.PROTECTED]
+    host.datapath.moves.done(hold)
+
+
+def test_two_moves_at_a_time() -> None:
+    """Each has its own room, its own time and its own end."""
+    host, (first, second) = two_children()
+    moves = host.datapath.moves
+    one = moves.wait(5.0, 2, reqids=[7])
+    two = moves.wait(1.0, 1, reqids=[8])
+    for spi in (0x100, 0x101):
+        host.ok(m.XFRM_MSG_DELSA, sa_id(spi, v4(2)))
+    actions = [host.out(packet).action for packet in (first, second, first, second, first)]
+    assert actions == [Action.QUEUED] * 3 + [Action.DROPPED] * 2
+    host.wait(1.0)
+    assert [verdict.counters for verdict in host.datapath.take()] == [("XfrmOutNoStates",)]
+    assert host.out(second).action is Action.QUEUED
+    moves.done(one)
+    assert len(host.datapath.take()) == 2
+    assert two.waiting == 1
+    host.sa(0x102, reqid=8)
+    assert [verdict.action for verdict in host.datapath.take()] == [Action.PROTECTED]
+    moves.done(two)
+    assert host.out(first).action is Action.DROPPED

@@ -5,6 +5,7 @@ verdict    what became of a packet
 stat       the counters of /proc/net/xfrm_stat
 path       one packet's way, out and in; what is remembered and what waits
 flow       a packet as selectors see it
+runs       many packets at once
 bundle     out: from a flow to policies and SAs
 choose     out: which SA a template gets
 sealing    out: through the SAs
@@ -19,8 +20,9 @@ refused    how one of these says no
 """
 
 from pyxfrm.engine.datapath.explain import Explanation
+from pyxfrm.engine.datapath.moves import Hold
 from pyxfrm.engine.datapath.path import Datapath
 from pyxfrm.engine.datapath.stat import COUNTERS, Stat
 from pyxfrm.engine.datapath.verdict import Action, Verdict
 
-__all__ = ["Action", "COUNTERS", "Datapath", "Explanation", "Stat", "Verdict"]
+__all__ = ["Action", "COUNTERS", "Datapath", "Explanation", "Hold", "Stat", "Verdict"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from struct import Struct
+
 from pyxfrm.engine.datapath.verdict import Action
 from pyxfrm.esp import Datagram, classify
 from pyxfrm.esp.ip import upper_layer
@@ -10,20 +12,33 @@ __all__ = ["arrival_key", "destination", "other_than_esp"]
 
 _ESP, _UDP = 50, 17
 _FRAGMENT = 0x3FFF
+_PLAIN4 = 0x45  # IPv4, no options
+_KEYED = 52  # no shorter datagram surely has all that keys are made of
+_head4 = Struct(">BxH2xHxB2x12s").unpack_from  # length, fragment bits, protocol, addresses and SPI
 
 
 def arrival_key(datagram: bytes) -> bytes | None:
-    """Bytes that datagrams of one SA share: addresses, UDP ports, SPI. None for all but whole IPv4 packets without options."""
-    if (
-        len(datagram) < 40
-        or datagram[0] != 0x45
-        or int.from_bytes(datagram[2:4], "big") != len(datagram)
-        or int.from_bytes(datagram[6:8], "big") & _FRAGMENT
-    ):
+    """Bytes that only datagrams of one SA share: addresses, UDP ports, SPI. None for all but whole packets without options."""
+    if len(datagram) < _KEYED:
         return None
-    if datagram[9] == _ESP:
-        return datagram[12:24]
-    return datagram[12:24] + datagram[28:32] if datagram[9] == _UDP else None
+    first, total, fragment, proto, ends = _head4(datagram)
+    if first == _PLAIN4:
+        if total != len(datagram) or fragment & _FRAGMENT:
+            return None
+        if proto == _ESP:
+            return bytes(ends)
+        return bytes(ends + datagram[28:32]) if proto == _UDP else None
+    if first >> 4 == 6:
+        return _arrival_key6(datagram)
+    return None
+
+
+def _arrival_key6(datagram: bytes) -> bytes | None:
+    if int.from_bytes(datagram[4:6], "big") + 40 != len(datagram):
+        return None
+    if datagram[6] == _ESP:
+        return datagram[8:44]
+    return datagram[8:44] + datagram[48:52] if datagram[6] == _UDP else None
 
 
 def destination(packet: bytes) -> bytes:

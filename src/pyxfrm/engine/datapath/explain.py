@@ -89,7 +89,7 @@ def explain_output(
     found = resolve(engine, flow, if_id, source=datapath.source, cpu=datapath.cpu)
     _tell_policies(story, datapath, flow, XFRM_POLICY_OUT, if_id, found.policies)
     if found.fate is Fate.BUNDLE:
-        return _explain_seal(story, datapath, packet, found)
+        return _explain_seal(story, datapath, packet, flow, found)
     for policy in found.policies:
         _tell_candidates(story, datapath, policy)
     if found.fate in _PLAIN:
@@ -97,16 +97,16 @@ def explain_output(
     counters = ("XfrmOutPolBlock",) if found.fate is Fate.BLOCK else found.counters
     if found.fate is Fate.WAIT:
         counters = (*counters, "XfrmOutNoStates")
-        if found.asks and not datapath.moves.may_wait(counters):
+        if found.asks and not datapath.moves.may_wait(counters, flow):
             story.tell("key managers are asked for an SA")
-    return _explain_wait(story, datapath, found, counters)
+    return _explain_wait(story, datapath, flow, found, counters)
 
 
 def _explain_wait(
-    story: _Story, datapath: Datapath, found: Resolution, counters: tuple[str, ...]
+    story: _Story, datapath: Datapath, flow: Flow, found: Resolution, counters: tuple[str, ...]
 ) -> Explanation:
     """A packet that finds no SA: it may wait for a move, or in Linux's queue."""
-    if datapath.moves.may_wait(counters):
+    if datapath.moves.may_wait(counters, flow):
         return story.end(Action.QUEUED, f"it waits for a move ({found.why})")
     if found.fate is Fate.WAIT and not datapath.engine.sysctl.xfrm_larval_drop:
         queue = found.policies[0].queue
@@ -117,7 +117,7 @@ def _explain_wait(
 
 
 def _explain_seal(
-    story: _Story, datapath: Datapath, packet: bytes, found: Resolution
+    story: _Story, datapath: Datapath, packet: bytes, flow: Flow, found: Resolution
 ) -> Explanation:
     for sa in found.sas:
         story.tell(f"through {_named(sa)}")
@@ -125,7 +125,7 @@ def _explain_seal(
             packet = _rehearse(sa, packet)
         except (Drop, Refused) as no:
             counters = (str(no.counter),)
-            if datapath.moves.may_wait(counters):
+            if datapath.moves.may_wait(counters, flow):
                 return story.end(Action.QUEUED, f"it waits for a move ({no.why})")
             return story.refused(no)
     return story.end(Action.PROTECTED)

@@ -4,12 +4,13 @@ Linux looks at the innermost *upper layer that is not a tunnel*: it passes over 
 Only whole packets have ports; of a fragment, even the first, just the protocol counts. What is cut short counts as far as it goes, the
 rest as zeros (net/core/flow_dissector.c; net/xfrm/xfrm_policy.c: __xfrm_decode_session).
 
-:func:`key` names the flow of a common packet in a few bytes, so that a lookup can be remembered.
+:func:`key` names the flow of a common packet (TCP, UDP and the like, ICMP), so that a lookup can be remembered.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
@@ -26,6 +27,14 @@ _PORTED = frozenset((_TCP, _UDP, 136, 132))
 _HOPOPTS, _ROUTING, _FRAGMENT, _DSTOPTS = 0, 43, 44, 60
 _FRAGMENT_BITS = 0x3FFF
 _CHECKSUM_FLAG, _KEY_FLAG = 0x8000, 0x2000  # of GRE
+_PLAIN4 = 0x45  # IPv4, no options
+_KEYED, _KEYED6, _KEYED_ICMPV6 = (
+    28,
+    44,
+    48,
+)  # shorter packets may not have all that keys are made of
+# fragment bits, protocol, addresses and ports of an IPv4 header
+_common4 = struct.Struct(">6xHxB2x12s").unpack_from
 _pair = struct.Struct(">HH").unpack_from
 _PAD4 = bytes(12)
 
@@ -91,13 +100,20 @@ def _upper_v6(packet: bytes) -> tuple[int, int, bool]:
     return proto, at, True
 
 
-def key(packet: bytes) -> bytes | None:
-    """Bytes that two packets share if they are of one flow; None where that is not so simple."""
-    if len(packet) >= 44:
-        if packet[0] == 0x45 and packet[9] in _PORTED:
-            return packet[6:8] + packet[9:10] + packet[12:24]
-        if packet[0] >> 4 == 6 and packet[6] in _PORTED:
+def key(packet: bytes) -> Hashable | None:
+    """Something that two packets share only if they are of one flow; None where that is not so simple."""
+    if len(packet) < _KEYED:
+        return None
+    if packet[0] == _PLAIN4:
+        common = _common4(packet)
+        if common[1] in _PORTED:
+            return common
+        return (common[0], packet[9:10] + packet[12:22]) if common[1] == _ICMP else None
+    if packet[0] >> 4 == 6 and len(packet) >= _KEYED6:
+        if packet[6] in _PORTED:
             return packet[6:7] + packet[8:44]
+        if packet[6] == _ICMPV6 and len(packet) >= _KEYED_ICMPV6:
+            return packet[6:7] + packet[8:42]
     return None
 
 

@@ -14,8 +14,8 @@ its socket had a policy to let it (as key managers set one).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from errno import EHOSTUNREACH, EINVAL, EOVERFLOW, EPERM
+from collections.abc import Callable, Hashable, Iterable
+from errno import EINVAL, EPERM
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -35,9 +35,10 @@ from pyxfrm.engine.datapath.moves import Moves
 from pyxfrm.engine.datapath.opening import Opening
 from pyxfrm.engine.datapath.queue import enqueue
 from pyxfrm.engine.datapath.refused import Refused
-from pyxfrm.engine.datapath.sealing import Sealing
+from pyxfrm.engine.datapath.runs import Arrivals, Passed, receive_all, send_all
+from pyxfrm.engine.datapath.sealing import Sealing, marked
 from pyxfrm.engine.datapath.stat import Stat
-from pyxfrm.engine.datapath.verdict import Action, Verdict
+from pyxfrm.engine.datapath.verdict import Action, Verdict, delivered, protected, refusal
 from pyxfrm.engine.sa import State
 from pyxfrm.esp import Drop, trim
 
@@ -54,11 +55,10 @@ if TYPE_CHECKING:
 __all__ = ["Datapath"]
 
 _UDP = 17
-_MOST_ROUTES = 65536
+MOST_FLOWS = 65536
 _REMEMBERED = frozenset((Fate.BUNDLE, Fate.CLEAR, Fate.NO_POLICY))
-_ERRNOS = {"XfrmOutStateSeqError": EOVERFLOW, "XfrmOutError": EHOSTUNREACH}  # else EINVAL
-_Routes = dict[bytes, Resolution]
-_Checked = dict[bytes, tuple["Policy", ...]]
+_Routes = dict[Hashable, Resolution]
+_IN, _FWD = XFRM_POLICY_IN, XFRM_POLICY_FWD
 
 
 class Datapath:
@@ -94,7 +94,7 @@ class Datapath:
         self.opening = Opening(engine, self.moves, idents, self.forget)
         self._routes: dict[tuple[int, int, int], _Routes] = {}
         self._left: list[Verdict] = []
-        self._arrivals: dict[bytes, tuple[Step, _Checked]] = {}
+        self.arrivals: dict[bytes, Arrivals] = {}
         engine.datapath = self
 
     # -- what the engine tells -----------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Datapath:
     def forget(self) -> None:
         """Forget what was found for flows."""
         self._routes.clear()
-        self._arrivals.clear()
+        self.arrivals.clear()
 
     def leave(self, verdict: Verdict) -> None:
         """A packet that waited has its verdict."""
@@ -125,7 +125,7 @@ class Datapath:
     ) -> Verdict:
         """One packet out."""
         self._clock(now)
-        return self._output(packet, mark, if_id, oif)
+        return self.send(packet, mark, if_id, oif)
 
     def output_batch(
         self,
@@ -136,93 +136,62 @@ class Datapath:
         if_id: int = 0,
         oif: int = 0,
     ) -> list[Verdict]:
-        """Many packets out; the same verdicts as one by one, but those of one SA in a row take less time."""
+        """Many packets out: the verdicts, and everything else, as one by one; but those of one flow in a row take less time."""
         self._clock(now)
-        verdicts: list[Verdict] = []
-        run: list[bytes] = []
-        through: Resolution | None = None
-        for packet in packets:
-            found = self._remembered(packet, mark, if_id, oif)
-            if found is None or found is not through:
-                self._finish_run(run, through, mark, verdicts)
-                run, through = [], None
-            if found is None or len(found.sas) != 1 or self.moves.waiting:
-                verdicts.append(self._output(packet, mark, if_id, oif))
-            else:
-                run.append(packet)
-                through = found
-        self._finish_run(run, through, mark, verdicts)
-        return verdicts
+        return send_all(self, packets, mark, if_id, oif)
 
-    def _finish_run(
-        self, run: list[bytes], through: Resolution | None, mark: int, verdicts: list[Verdict]
-    ) -> None:
-        """Seal packets that go through the same SA."""
-        if through is None:
-            return
-        self._use(through)
-        policy, sas = through.policies[0], through.sas
-        mark = _marked(mark, sas[0])
-        sealed: list[bytes | Drop | Refused]
-        try:
-            sealed = self.sealing.seal_batch(sas[0], run)
-        except Refused as no:
-            sealed = [no] * len(run)
-        for result in sealed:
-            if isinstance(result, bytes):
-                verdicts.append(Verdict(Action.PROTECTED, result, (), "", 0, policy, sas, mark))
-            else:
-                verdicts.append(self._count(_refusal(result, policy, sas)))
-
-    def _output(self, packet: bytes, mark: int, if_id: int, oif: int) -> Verdict:
-        return self._count(self._send(packet, mark, if_id, oif))
+    def send(self, packet: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        """The verdict over a packet on its way out, counted."""
+        return self.count(self._send(packet, mark, if_id, oif))
 
     def _send(self, packet: bytes, mark: int, if_id: int, oif: int) -> Verdict:
         """As :meth:`_try`; but what a move may still let go waits, if it may."""
         verdict = self._try(packet, mark, if_id, oif, queue=True)
-        if verdict.counters and self.moves.may_wait(verdict.counters):
-            self.moves.add(packet, mark, if_id, oif)
-            return Verdict(Action.QUEUED, why=f"it waits for a move ({verdict.why})")
+        if verdict.counters and self.moves.holding and self.moves.is_lost(verdict.counters):
+            flow = flows.decode(packet, mark, oif)
+            if flow is not None and self.moves.may_wait(verdict.counters, flow):
+                self.moves.add(packet, flow, if_id)
+                return Verdict(Action.QUEUED, why=f"it waits for a move ({verdict.why})")
         return verdict
 
     def _try(self, packet: bytes, mark: int, if_id: int, oif: int, *, queue: bool) -> Verdict:
         """The verdict over a packet; everything but the counters of the data path is done."""
-        found = self._remembered(packet, mark, if_id, oif)
+        found = self.remembered(flows.key(packet), mark, if_id, oif)
         if found is None:
             flow = flows.decode(packet, mark, oif)
             if flow is None:
                 return Verdict(Action.DROPPED, b"", ("XfrmOutError",), "not an IP packet", EINVAL)
             found = self._look_up(packet, flow, if_id)
         if found.fate is Fate.BUNDLE:
-            self._use(found)
+            self.use(found.policies)
             return self._seal(packet, mark, found)
         return self._unsealed(packet, mark, oif, found, queue=queue)
 
-    def _remembered(self, packet: bytes, mark: int, if_id: int, oif: int) -> Resolution | None:
+    def remembered(
+        self, name: Hashable | None, mark: int, if_id: int, oif: int
+    ) -> Resolution | None:
+        """What was found for a flow by its name (:func:`~pyxfrm.engine.datapath.flow.key`)."""
         routes = self._routes.get((mark, if_id, oif))
-        if routes is None:
-            return None
-        key = flows.key(packet)
-        return None if key is None else routes.get(key)
+        return None if routes is None or name is None else routes.get(name)
 
     def _look_up(self, packet: bytes, flow: Flow, if_id: int) -> Resolution:
         found = resolve(self.engine, flow, if_id, source=self.source, cpu=self.cpu)
-        if found.asks and not self.moves.may_wait(("XfrmOutNoStates",)):
+        if found.asks and not self.moves.may_wait(("XfrmOutNoStates",), flow):
             carry_out(self.engine, flow, found)
             self.forget()
         elif found.fate in _REMEMBERED and not found.asks:
             key = flows.key(packet)
             if key is not None:
                 routes = self._routes.setdefault((flow.mark, if_id, flow.oif), {})
-                if len(routes) >= _MOST_ROUTES:
+                if len(routes) >= MOST_FLOWS:
                     routes.clear()
                 routes[key] = found
         return found
 
-    def _use(self, found: Resolution) -> None:
+    def use(self, policies: tuple[Policy, ...]) -> None:
         """Policies that let packets pass note when."""
         second = int(self.engine.now)
-        for policy in found.policies:
+        for policy in policies:
             policy.use_time = second
 
     def _unsealed(
@@ -231,31 +200,32 @@ class Datapath:
         """A packet that goes through no SA: in clear, later, or not at all."""
         policy = found.policies[0] if found.policies else None
         if found.fate is Fate.NO_POLICY or found.fate is Fate.CLEAR:
-            self._use(found)
+            self.use(found.policies)
             return Verdict(Action.CLEAR, packet, (), found.why, 0, policy, (), mark)
         if found.fate is Fate.BLOCK:
-            self._use(found)
+            self.use(found.policies)
             counters: tuple[str, ...] = ("XfrmOutPolBlock",)
             return Verdict(Action.DROPPED, b"", counters, found.why, EPERM, policy)
         if found.fate is Fate.ERROR:
             return Verdict(Action.DROPPED, b"", found.counters, found.why, found.errno, policy)
         policy, larval_drop = found.policies[0], self.engine.sysctl.xfrm_larval_drop
         counters = (*found.counters, "XfrmOutNoStates")
-        if larval_drop or not queue or self.moves.may_wait(counters):
+        flow = flows.decode(packet, mark, oif) if self.moves.holding else None
+        if larval_drop or not queue or self.moves.may_wait(counters, flow):
             errno = 0 if larval_drop else found.errno
             return Verdict(Action.DROPPED, b"", counters, found.why, errno, policy)
-        self._use(found)
+        self.use(found.policies)
         return enqueue(self.engine, policy, packet, mark, oif)
 
     def _seal(self, packet: bytes, mark: int, found: Resolution) -> Verdict:
         policy, sas = found.policies[0], found.sas
         try:
             for sa in sas:
-                mark = _marked(mark, sa)
+                mark = marked(mark, sa)
                 packet = self.sealing.seal(sa, packet)
         except (Drop, Refused) as no:
-            return _refusal(no, policy, sas)
-        return Verdict(Action.PROTECTED, packet, (), "", 0, policy, sas, mark)
+            return refusal(no, policy, sas)
+        return protected(packet, policy, sas, mark)
 
     # -- what waited -----------------------------------------------------------------------------------
 
@@ -272,20 +242,21 @@ class Datapath:
             return Action.CLEAR
         if found.fate is Fate.WAIT and not self.engine.sysctl.xfrm_larval_drop:
             return Action.QUEUED
-        self._count(self._unsealed(packet, mark, oif, found, queue=False))
+        self.count(self._unsealed(packet, mark, oif, found, queue=False))
         return Action.DROPPED
 
     def send_queued(self, packet: bytes, mark: int, policy_mark: int, oif: int) -> Verdict:
         """A packet of a policy's queue, now or never."""
-        verdict = self._count(self._try(packet, policy_mark, 0, oif, queue=False))
+        verdict = self.count(self._try(packet, policy_mark, 0, oif, queue=False))
         return verdict if verdict.sas else verdict._replace(mark=mark)
 
     def release(self, one: Waiting, *, hold: bool) -> Verdict | None:
         """A packet that waits for a move tries again; None if it still has to, and may (``hold``)."""
-        verdict = self._try(one.packet, one.mark, one.if_id, one.oif, queue=False)
+        flow = one.flow
+        verdict = self._try(one.packet, flow.mark, one.if_id, flow.oif, queue=False)
         if hold and self.moves.is_lost(verdict.counters):
             return None
-        return self._count(verdict)
+        return self.count(verdict)
 
     # -- in --------------------------------------------------------------------------------------------
 
@@ -297,7 +268,7 @@ class Datapath:
         ``if_id``  of the XFRM interface it came by; ``oif``: the interface that selectors compare
         """
         self._clock(now)
-        return self._count(self._receive(datagram, mark, if_id, oif))
+        return self.receive(datagram, mark, if_id, oif)
 
     def input_batch(
         self,
@@ -308,9 +279,12 @@ class Datapath:
         if_id: int = 0,
         oif: int = 0,
     ) -> list[Verdict]:
-        """Many datagrams in."""
+        """Many datagrams in: the verdicts, and everything else, as one by one; but those of one SA in a row take less time.
+
+        (A row of datagrams is opened before what was inside goes on. That could be told only where inner packets are for the same SA again.)
+        """
         self._clock(now)
-        return [self._count(self._receive(one, mark, if_id, oif)) for one in datagrams]
+        return receive_all(self, datagrams, mark, if_id, oif)
 
     def forward(
         self, packet: bytes, now: float, *, mark: int = 0, if_id: int = 0, oif: int = 0
@@ -319,33 +293,33 @@ class Datapath:
         self._clock(now)
         flow = flows.decode(packet, mark, oif)
         if flow is None:
-            return self._count(
+            return self.count(
                 Verdict(Action.DROPPED, b"", ("XfrmFwdHdrError",), "not an IP packet")
             )
-        return self._count(self._judge(packet, flow, [], if_id, XFRM_POLICY_FWD))
+        return self.count(self._judge(packet, flow, [], if_id, _FWD))
 
-    def _receive(self, datagram: bytes, mark: int, if_id: int, oif: int) -> Verdict:
-        """As :meth:`_input`; what came before by the same way through one tunnel goes it without being looked up again."""
+    def receive(self, datagram: bytes, mark: int, if_id: int, oif: int) -> Verdict:
+        """The verdict over a datagram, counted. What comes by a way that was gone before is not looked up again."""
         key = None if mark or if_id or oif else arrival_key(datagram)
-        if key is None:
-            return self._input(datagram, mark, if_id, oif)
-        known = self._arrivals.get(key)
-        if known is None or known[0].sa.state is not State.VALID:
-            return self._input(datagram, mark, if_id, oif, key)
-        step, checked = known
-        sas = (step.sa,)
+        known = None if key is None else self.arrivals.get(key)
+        if known is None or known.step.sa.state is not State.VALID:
+            return self.count(self._input(datagram, mark, if_id, oif, key))
         try:
-            packet = self.opening.open(datagram, step)
+            packet = self.opening.open(datagram, known.step)
         except (Drop, Refused) as no:
-            return _refusal(no, None, sas)
-        flow_key = flows.key(packet)
-        policies = None if flow_key is None else checked.get(flow_key)
-        if policies is None:
-            return self._go_on(packet, [step.sa], 0, if_id, oif, checked)
-        second = int(self.engine.now)
-        for policy in policies:
-            policy.use_time = second
-        return Verdict(Action.DELIVERED, packet, (), "", 0, policies[0], sas, 0)
+            return self.count(refusal(no, None, known.sas))
+        return self.inside(packet, known)
+
+    def inside(self, packet: bytes, known: Arrivals) -> Verdict:
+        """The verdict over what was inside a datagram that came by a known way, counted."""
+        name = flows.key(packet)
+        passed = None if name is None else known.passed.get(name)
+        if passed is None:
+            return self.count(self._go_on(packet, [known.step.sa], 0, 0, 0, known))
+        self.use(passed.policies)
+        if passed.forward:
+            return self.send(packet, 0, 0, 0)
+        return delivered(packet, passed.policies[0], known.sas)
 
     def _input(
         self, datagram: bytes, mark: int, if_id: int, oif: int, key: bytes | None = None
@@ -354,7 +328,7 @@ class Datapath:
         try:
             packet = trim(datagram)
         except Drop as no:
-            return _refusal(no, None, ())
+            return refusal(no, None, ())
         return self._go_on(packet, [], mark, if_id, oif, None, key)
 
     def _go_on(
@@ -364,36 +338,36 @@ class Datapath:
         mark: int,
         if_id: int,
         oif: int,
-        checked: _Checked | None,
+        known: Arrivals | None,
         key: bytes | None = None,
     ) -> Verdict:
-        """An IP packet that came through ``sas`` so far; ``checked``: where to remember that its flow may come in."""
+        """An IP packet that came through ``sas`` so far; ``known``: where to remember that its flow may come in."""
         try:
             while True:
                 flow = flows.decode(packet, mark, oif)
                 if flow is None:
                     raise Refused("XfrmInHdrError", "not an IP packet")
                 if not self.local(destination(packet)):
-                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_FWD)
+                    return self._judge(packet, flow, sas, if_id, _FWD, known)
                 encapsulated = not sas and self.is_encapsulated(flow)
                 if encapsulated:
                     other = other_than_esp(packet)
                     if other is not None:
                         return Verdict(other, packet, mark=mark)
                 elif not self.opening.is_protected(packet, flow.proto, mark):
-                    return self._judge(packet, flow, sas, if_id, XFRM_POLICY_IN, checked)
+                    return self._judge(packet, flow, sas, if_id, _IN, known)
                 step = self.opening.step(packet, mark, len(sas), encapsulated=encapsulated)
                 sas.append(step.sa)
-                mark = _marked(mark, step.sa)
+                mark = marked(mark, step.sa)
                 packet = self.opening.open(packet, step)
-                checked = None
+                known = None
                 if key is not None and len(sas) == 1 and _is_plain_tunnel(step):
-                    checked = {}
-                    if len(self._arrivals) >= _MOST_ROUTES:
-                        self._arrivals.clear()
-                    self._arrivals[key] = step, checked
+                    known = Arrivals(step, (step.sa,), {})
+                    if len(self.arrivals) >= MOST_FLOWS:
+                        self.arrivals.clear()
+                    self.arrivals[key] = known
         except (Drop, Refused) as no:
-            return _refusal(no, None, tuple(sas))
+            return refusal(no, None, tuple(sas))
 
     def is_encapsulated(self, flow: Flow) -> bool:
         """Whether a packet of this flow comes to an encapsulation port."""
@@ -406,12 +380,11 @@ class Datapath:
         sas: list[Sa],
         if_id: int,
         direction: int,
-        checked: _Checked | None = None,
+        known: Arrivals | None = None,
     ) -> Verdict:
         """The policy check, and for what passes through this host the way out."""
         judged = judge(self.engine, flow, sas, direction, if_id)
-        for policy in judged.policies:
-            policy.use_time = int(self.engine.now)
+        self.use(judged.policies)
         deciding = judged.policies[0] if judged.policies else None
         through = tuple(sas)
         if judged.counter is not None:
@@ -419,12 +392,11 @@ class Datapath:
             return Verdict(
                 Action.DROPPED, b"", counters, judged.why, 0, deciding, through, flow.mark
             )
-        if direction == XFRM_POLICY_FWD:
+        name = flows.key(packet) if known is not None and judged.policies else None
+        if known is not None and name is not None and len(known.passed) < MOST_FLOWS:
+            known.passed[name] = Passed(judged.policies, direction == _FWD)
+        if direction == _FWD:
             return self._send(packet, flow.mark, 0, flow.oif)
-        if checked is not None and judged.policies and len(checked) < _MOST_ROUTES:
-            key = flows.key(packet)
-            if key is not None:
-                checked[key] = judged.policies
         return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
 
     # -- in words --------------------------------------------------------------------------------------
@@ -448,17 +420,14 @@ class Datapath:
     # -- both ------------------------------------------------------------------------------------------
 
     def _clock(self, now: float) -> None:
-        self.engine.now = max(self.engine.now, now)
+        if now > self.engine.now:
+            self.engine.now = now
 
-    def _count(self, verdict: Verdict) -> Verdict:
+    def count(self, verdict: Verdict) -> Verdict:
+        """Move the verdict's counters."""
         for name in verdict.counters:
             self.stat[name] += 1
         return verdict
-
-
-def _marked(mark: int, sa: Sa) -> int:
-    value, mask = sa.smark
-    return value & mask | mark & ~mask
 
 
 def _is_plain_tunnel(step: Step) -> bool:
@@ -467,9 +436,3 @@ def _is_plain_tunnel(step: Step) -> bool:
     if sa.live is None or sa.live.opener is not step.opener:
         return False
     return sa.traits.mode == XFRM_MODE_TUNNEL and sa.smark == (0, 0) and sa.proto == IPPROTO_ESP
-
-
-def _refusal(no: Drop | Refused, policy: Policy | None, sas: tuple[Sa, ...]) -> Verdict:
-    counter = str(no.counter)
-    errno = _ERRNOS.get(counter, EINVAL) if counter.startswith("XfrmOut") else 0
-    return Verdict(Action.DROPPED, b"", (counter,), no.why, errno, policy, sas)

@@ -24,19 +24,21 @@ if TYPE_CHECKING:
     from pyxfrm.esp import Outbound
     from pyxfrm.esp.framing import Idents
 
-__all__ = ["Sealing", "limited"]
+__all__ = ["Sealing", "limited", "marked"]
+
+
+_NO_LIMITS = (XFRM_INF,) * 4  # of bytes and packets, soft and hard
 
 
 def limited(sa: Sa) -> bool:
     """Whether the next packets of an SA need a look at its limits, one by one."""
-    limits = sa.traits.lft
-    return (
-        not sa.use_time
-        or limits.hard_byte_limit != XFRM_INF
-        or limits.hard_packet_limit != XFRM_INF
-        or limits.soft_byte_limit != XFRM_INF
-        or limits.soft_packet_limit != XFRM_INF
-    )
+    return not sa.use_time or sa.traits.lft[:4] != _NO_LIMITS
+
+
+def marked(mark: int, sa: Sa) -> int:
+    """The mark of a packet that goes through an SA (XFRMA_SET_MARK)."""
+    value, mask = sa.smark
+    return value & mask | mark & ~mask
 
 
 class Sealing:
@@ -59,7 +61,8 @@ class Sealing:
 
     def seal(self, sa: Sa, packet: bytes) -> bytes:
         """One packet through one SA. Raises Refused or Drop."""
-        sealer = self.sealer(sa)
+        live, engine = sa.live, self.engine
+        sealer = (live.sealer if live is not None else None) or self.sealer(sa)
         size = sealer.payload_length(packet)
         if sa.state is not State.VALID:
             raise Refused("XfrmOutStateInvalid", f"the SA is {sa.state.name}")
@@ -69,11 +72,11 @@ class Sealing:
             sealed = sealer.seal(packet)
         except Drop as drop:
             if drop.counter is Counter.OUT_STATE_PROTO_ERROR:  # found out when it was counted
-                traffic.count(self.engine, sa, size)
+                traffic.count(engine, sa, size)
             raise
-        if self.engine.listens(XFRMNLGRP_AEVENTS):
-            aevents.numbers_moved(self.engine, sa)
-        traffic.count(self.engine, sa, size)
+        if engine.listens(XFRMNLGRP_AEVENTS):
+            aevents.numbers_moved(engine, sa)
+        traffic.count(engine, sa, size)
         return sealed
 
     def _admit(self, sa: Sa) -> None:
@@ -84,25 +87,25 @@ class Sealing:
         if not admitted:
             raise Refused("XfrmOutStateExpired", "a hard limit of bytes or packets is reached")
 
-    def seal_batch(self, sa: Sa, packets: list[bytes]) -> list[bytes | Drop | Refused]:
-        """Many packets through one SA, counted one by one only where somebody looks at the counts."""
+    def takes_runs(self, sa: Sa) -> bool:
+        """Whether the SA's packets may be sealed many at a time: nothing happens between two of them that anybody could see."""
+        return (
+            sa.state is State.VALID
+            and not limited(sa)
+            and not self.engine.listens(XFRMNLGRP_AEVENTS)
+        )
+
+    def seal_run(self, sa: Sa, packets: list[bytes]) -> list[bytes | Drop]:
+        """Many packets through one SA that takes runs. Raises Refused for all of them."""
         sealer = self.sealer(sa)
-        if sa.state is not State.VALID or limited(sa) or self.engine.listens(XFRMNLGRP_AEVENTS):
-            return [self._try(sa, packet) for packet in packets]
         sealed = sealer.seal_batch(packets)
-        sizes = [
-            sealer.payload_length(packet)
+        counted = [
+            packet
             for packet, result in zip(packets, sealed, strict=True)
             if isinstance(result, bytes) or _counted(result)
         ]
-        traffic.count(self.engine, sa, sum(sizes), len(sizes))
-        return list(sealed)
-
-    def _try(self, sa: Sa, packet: bytes) -> bytes | Drop | Refused:
-        try:
-            return self.seal(sa, packet)
-        except (Drop, Refused) as no:
-            return no
+        traffic.count(self.engine, sa, sum(map(sealer.payload_length, counted)), len(counted))
+        return sealed
 
 
 def _counted(result: Drop) -> bool:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from enum import Enum
+from errno import EHOSTUNREACH, EINVAL, EOVERFLOW
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pyxfrm.engine.datapath.refused import Refused
     from pyxfrm.engine.policy import Policy
     from pyxfrm.engine.sa import Sa
+    from pyxfrm.esp import Drop
 
-__all__ = ["Action", "Verdict"]
+__all__ = ["Action", "Verdict", "alike", "delivered", "protected", "refusal"]
+
+_ERRNOS = {"XfrmOutStateSeqError": EOVERFLOW, "XfrmOutError": EHOSTUNREACH}  # else EINVAL
 
 
 class Action(Enum):
@@ -44,3 +52,34 @@ class Verdict(NamedTuple):
     policy: Policy | None = None
     sas: tuple[Sa, ...] = ()
     mark: int = 0
+
+
+_new = tuple.__new__
+_PROTECTED, _DELIVERED = Action.PROTECTED, Action.DELIVERED
+
+
+# What most packets get, in no more steps than needed.
+
+
+def protected(packet: bytes, policy: Policy, sas: tuple[Sa, ...], mark: int) -> Verdict:
+    """A packet that leaves sealed."""
+    return _new(Verdict, (_PROTECTED, packet, (), "", 0, policy, sas, mark))
+
+
+def delivered(packet: bytes, policy: Policy, sas: tuple[Sa, ...]) -> Verdict:
+    """A packet that came in sealed, without a mark."""
+    return _new(Verdict, (_DELIVERED, packet, (), "", 0, policy, sas, 0))
+
+
+def alike(pattern: Verdict, packets: Iterable[bytes]) -> Iterator[Verdict]:
+    """The same verdict for many packets."""
+    action, _, *rest = pattern
+    fields = zip(repeat(action), packets, *map(repeat, rest), strict=False)
+    return map(_new, repeat(Verdict), fields)
+
+
+def refusal(no: Drop | Refused, policy: Policy | None, sas: tuple[Sa, ...]) -> Verdict:
+    """A drop, by what said no."""
+    counter = str(no.counter)
+    errno = _ERRNOS.get(counter, EINVAL) if counter.startswith("XfrmOut") else 0
+    return Verdict(Action.DROPPED, b"", (counter,), no.why, errno, policy, sas)
