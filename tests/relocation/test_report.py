@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyxfrm.relocation.report import Arrival, Jump, Mark, Summary, draw, sum_up, ticks_between
+from pyxfrm.relocation.report import Arrival, Jump, Mark, Summary, draw, sum_up
 from pyxfrm.relocation.tap import esp_of
 
 arrivals = st.lists(
@@ -119,19 +118,6 @@ def test_light_and_dark_without_variables() -> None:
 
 def test_nothing_arrived() -> None:
     assert "nothing arrived" in texts(draw([], [Mark(1.0, "x")], ""))
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "count", "ticks"),
-    [
-        (0, 10, 5, [0, 2, 4, 6, 8, 10]),
-        (-30, 71, 8, [-20, 0, 20, 40, 60]),
-        (0, 1, 3, [0, 0.5, 1]),
-        (5, 5, 3, [5]),
-    ],
-)
-def test_ticks_are_round(low: float, high: float, count: int, ticks: list[float]) -> None:
-    assert ticks_between(low, high, count) == pytest.approx(ticks)
 
 
 def test_esp_plain_and_in_udp() -> None:

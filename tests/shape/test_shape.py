@@ -13,6 +13,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 # Lowest floor first: a module may import from its own room and from rooms before it.
 ROOMS = (
     "errors",
+    "svg",
     "abi",
     "wire",
     "model",

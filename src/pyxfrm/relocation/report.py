@@ -5,8 +5,7 @@ happened to; a dot under the line came late; a cross stands where a number is mi
 the lanes is the time since the packet before of the same stream, on a scale of powers of ten. Bands are the steps of the relocation that sent something, numbered, and
 told in words below; time 0 is the first of them.
 
-Colours are those of Okabe and Ito, which people with any colour vision can tell apart; lanes are labelled, so that nothing is told by colour alone. The picture follows
-the reader's wish for light or dark.
+Lanes are labelled, so that nothing is told by colour alone (:mod:`pyxfrm.svg`).
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from itertools import pairwise
 
-__all__ = ["Arrival", "Jump", "Mark", "Summary", "draw", "sum_up", "ticks_between"]
+from pyxfrm.svg import COLOURS, crosses, document, dots, line, rect, text, ticks_between, turned
+
+__all__ = ["Arrival", "Jump", "Mark", "Summary", "draw", "sum_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,35 +95,7 @@ _LANE, _GAPS = 150, 120
 _HEAD, _BETWEEN, _LINE = 58, 34, 18
 _CROSSES = 200
 _FLOOR, _CEILING = -5, 0  # powers of ten of a second
-_COLOURS = 6
 _CHARACTERS = 125  # of a line of notes
-
-# Class, light, dark. No CSS variables: not every program that shows SVG knows them.
-_INK = (
-    ("text", "fill", "#1f2328", "#e6edf3"),
-    (".faint", "fill", "#57606a", "#9da7b1"),
-    (".page", "fill", "#ffffff", "#0d1117"),
-    (".grid", "stroke", "#d8dee4", "#30363d"),
-    (".frame", "stroke", "#afb8c1", "#484f58"),
-    (".band", "fill", "#e69f00", "#e69f00"),
-    (".missing", "stroke", "#b3261e", "#ff8a80"),
-    (".s0", "stroke", "#0072b2", "#56b4e9"),
-    (".s1", "stroke", "#c04f00", "#ff9a57"),
-    (".s2", "stroke", "#007a5a", "#2bd4a4"),
-    (".s3", "stroke", "#a6478a", "#e79ac6"),
-    (".s4", "stroke", "#2f7fb8", "#9ccff0"),
-    (".s5", "stroke", "#8a6100", "#f0c95c"),
-)
-_FORMS = """text { font: 12px system-ui, sans-serif }
-.title { font-size: 16px; font-weight: 600 } .end { text-anchor: end } .middle { text-anchor: middle }
-.badge { font-weight: 600; text-anchor: middle } .band { fill-opacity: .3 } .frame, .missing, .dots { fill: none }
-.missing { stroke-width: 1.6 } .dots { stroke-width: 3; stroke-linecap: round }"""
-
-
-def _style() -> str:
-    light = [f"{kind} {{ {what}: {colour} }}" for kind, what, colour, _ in _INK]
-    dark = [f"{kind} {{ {what}: {colour} }}" for kind, what, _, colour in _INK]
-    return "\n".join([_FORMS, *light, "@media (prefers-color-scheme: dark) {", *dark, "}"])
 
 
 @dataclass
@@ -201,13 +173,13 @@ def draw(
     steps = list(marks)
     lanes = _lanes(sorted(arrivals, key=lambda a: a.at), names or {}, jumps or {})
     if not lanes:
-        return _svg(120, title, [_text(_LEFT, 84, "nothing arrived", "faint")])
+        return _picture(120, title, [text(_LEFT, 84, "nothing arrived", "faint")])
     page = _Page(lanes, steps)
     parts = [*_bands(page), *_time_axis(page)]
     for lane in lanes:
         parts += _lane(page, lane)
     parts += [*_gaps(page), *_steps(page)]
-    return _svg(page.height, title, parts)
+    return _picture(page.height, title, parts)
 
 
 def _lanes(
@@ -218,55 +190,20 @@ def _lanes(
         number = jumps[a.stream].close(a.number) if a.stream in jumps else a.number
         by_stream.setdefault(a.stream, []).append(Arrival(a.at, a.stream, number))
     return [
-        _Lane(names.get(stream, f"SPI {stream:#010x}"), n % _COLOURS, found)
+        _Lane(names.get(stream, f"SPI {stream:#010x}"), n % COLOURS, found)
         for n, (stream, found) in enumerate(by_stream.items())
     ]
 
 
-def _svg(height: float, title: str, parts: Iterable[str]) -> str:
-    head = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img">',
-        f"<title>{escape(title)}</title>",
-        f"<style>{_style()}</style>",
-        f'<rect class="page" width="{_WIDTH}" height="{height:g}"/>',
-        _text(_LEFT, 30, title, "title"),
-    ]
-    return "\n".join([*head, *parts, "</svg>"]) + "\n"
-
-
-def _text(x: float, y: float, words: str, kind: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}">{escape(words)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _rect(kind: str, x: float, y: float, wide: float, tall: float) -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
-    return f'<rect class="{kind}" {place}/>'
+def _picture(height: float, title: str, parts: Iterable[str]) -> str:
+    return document(_WIDTH, height, title, [text(_LEFT, 30, title, "title"), *parts])
 
 
 def _frame(top: float, tall: float) -> str:
-    return _rect("frame", _LEFT, top, _WIDTH - _LEFT - _RIGHT, tall)
-
-
-def _dots(points: Iterable[tuple[float, float]], kind: str) -> str:
-    """Many dots as one path: each is a line of no length with round ends."""
-    return f'<path class="{kind}" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)}"/>'
+    return rect("frame", _LEFT, top, _WIDTH - _LEFT - _RIGHT, tall)
 
 
 # -- its parts -------------------------------------------------------------------------------------
-
-
-def ticks_between(low: float, high: float, count: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about ``count``: 1, 2 or 5 times a power of ten apart."""
-    span = (high - low) or 1.0
-    rough = span / count
-    power: float = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough)
-    first = math.ceil(low / step)
-    return [n * step for n in range(first, math.floor(high / step) + 1)]
 
 
 def _time_axis(page: _Page) -> list[str]:
@@ -274,11 +211,11 @@ def _time_axis(page: _Page) -> list[str]:
     parts = []
     for tick in ticks_between(low, high, 8):
         x = page.x(page.zero + tick / 1000)
-        parts.append(_line(x, _HEAD + _BETWEEN, x, page.gaps_bottom, "grid"))
-        parts.append(_text(x, page.gaps_bottom + 16, f"{tick:g}", "faint middle"))
+        parts.append(line(x, _HEAD + _BETWEEN, x, page.gaps_bottom, "grid"))
+        parts.append(text(x, page.gaps_bottom + 16, f"{tick:g}", "faint middle"))
     since = "the first step" if page.marks else "the first packet"
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(_text(middle, page.gaps_bottom + 34, f"time since {since}, ms", "middle"))
+    parts.append(text(middle, page.gaps_bottom + 34, f"time since {since}, ms", "middle"))
     return parts
 
 
@@ -289,40 +226,32 @@ def _bands(page: _Page) -> list[str]:
     for n, mark in enumerate(page.marks, 1):
         x = page.x(mark.at)
         wide = max(2.0, page.x(mark.at + mark.took) - x)
-        parts += [_rect("band", x, top, wide, tall) for top, tall in frames]
+        parts += [rect("band", x, top, wide, tall) for top, tall in frames]
         last = max(x + wide / 2, last + 14)
-        parts.append(_text(last, _HEAD + 4, str(n), "badge"))
+        parts.append(text(last, _HEAD + 4, str(n), "badge"))
     return parts
 
 
 def _steps(page: _Page) -> list[str]:
     """What the bands are, in words."""
     base = page.gaps_bottom + 52
-    return [_text(_LEFT, base + _LINE * n, line, "faint") for n, line in enumerate(page.notes)]
+    return [text(_LEFT, base + _LINE * n, note, "faint") for n, note in enumerate(page.notes)]
 
 
 def _lane(page: _Page, lane: _Lane) -> list[str]:
     parts = [
         _frame(lane.top, _LANE),
-        _line(_LEFT, lane.top - 10, _LEFT + 14, lane.top - 10, f"dots s{lane.colour}"),
-        _text(_LEFT + 22, lane.top - 6, f"{lane.name}: {sum_up(lane.arrivals)}"),
+        line(_LEFT, lane.top - 10, _LEFT + 14, lane.top - 10, f"dots s{lane.colour}"),
+        text(_LEFT + 22, lane.top - 6, f"{lane.name}: {sum_up(lane.arrivals)}"),
     ]
     for tick in ticks_between(0, lane.most, 3):
         y = lane.y(lane.first + tick)
-        parts.append(_text(_LEFT - 8, y + 4, f"{tick:g}", "faint end"))
-    parts.append(_turned(20, lane.top + _LANE / 2, "packet number"))
+        parts.append(text(_LEFT - 8, y + 4, f"{tick:g}", "faint end"))
+    parts.append(turned(20, lane.top + _LANE / 2, "packet number"))
     points = [(page.x(a.at), lane.y(a.number)) for a in lane.arrivals]
-    parts.append(_dots(points, f"dots s{lane.colour}"))
-    crosses = [(page.x(at), lane.y(number)) for at, number in _missing(lane.arrivals)]
-    if crosses:
-        path = "".join(f"M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8" for x, y in crosses)
-        parts.append(f'<path class="missing" d="{path}"/>')
+    parts.append(dots(points, f"dots s{lane.colour}"))
+    parts += crosses((page.x(at), lane.y(number)) for at, number in _missing(lane.arrivals))
     return parts
-
-
-def _turned(x: float, y: float, words: str) -> str:
-    place = f'transform="translate({x:.1f} {y:.1f}) rotate(-90)"'
-    return f'<text {place} class="faint middle">{escape(words)}</text>'
 
 
 def _missing(arrivals: Sequence[Arrival]) -> list[tuple[float, int]]:
@@ -340,13 +269,13 @@ def _gaps(page: _Page) -> list[str]:
     """Time since the packet before, stream by stream."""
     parts = [
         _frame(page.gaps_top, _GAPS),
-        _text(_LEFT, page.gaps_top - 6, "time since the packet before"),
+        text(_LEFT, page.gaps_top - 6, "time since the packet before"),
     ]
     for power, name in ((-4, "0.1 ms"), (-3, "1 ms"), (-2, "10 ms"), (-1, "100 ms")):
         y = page.gap_y(10.0**power)
-        parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y, "grid"))
-        parts.append(_text(_LEFT - 8, y + 4, name, "faint end"))
+        parts.append(line(_LEFT, y, _WIDTH - _RIGHT, y, "grid"))
+        parts.append(text(_LEFT - 8, y + 4, name, "faint end"))
     for lane in page.lanes:
         points = [(page.x(b.at), page.gap_y(b.at - a.at)) for a, b in pairwise(lane.arrivals)]
-        parts.append(_dots(points, f"dots s{lane.colour}"))
+        parts.append(dots(points, f"dots s{lane.colour}"))
     return parts
