@@ -24,6 +24,7 @@ GOOD = {
     "grekey": "5",
     "bits4": "8",
     "bits6": "8",
+    "decimal": "0.5",
 }
 BAD = {
     "host": ["nonsense", "1.2.3.256", "1.2.3.4.5", ":::", "1.2.3.4/33", "::/129", "1.2.3.4/x"],
@@ -38,6 +39,7 @@ BAD = {
     "grekey": ["nonsense", "1.2.3.256", "4294967296"],
     "bits4": ["nonsense", "33"],
     "bits6": ["nonsense", "129"],
+    "decimal": ["nonsense", "-1", "1e3", "inf", "nan", "."],
     "choice": ["nonsense", ""],
 }
 

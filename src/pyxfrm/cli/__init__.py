@@ -45,6 +45,7 @@ COMMANDS = {
         "pyxfrm.cli.objects:monitor", "what happens, as it happens (as ip xfrm monitor)"
     ),
     "migrate": Command("pyxfrm.cli.objects:migrate", "move a policy and its SAs: the old message"),
+    "tunnel": Command("pyxfrm.cli.objects:tunnel", "VPN ends in user space, and their engines"),
     "engine": Command("pyxfrm.cli.engine:main", "serve an engine to other processes"),
     "man": Command("pyxfrm.cli.manpage:main", "the manual page: xfrm man | man -l -"),
     "completion": Command("pyxfrm.cli.complete:completion", "completion for bash or zsh"),

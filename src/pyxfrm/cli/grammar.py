@@ -429,5 +429,57 @@ VERBS: dict[str, dict[str, Verb]] = {
     },
 }
 
+VALUES["FILE"] = Value("text", "a file")
+VALUES["NAME"] = Value("text", "what --engine calls it")
+VALUES["PLACE"] = Value(
+    "text", "ADDR, ADDR:PORT (4500 unless given), or ADDR:esp for ESP without UDP"
+)
+VALUES["SIDE"] = Value("text", "left or right")
+VALUES["PROFILE"] = Value("text", "the kernel to behave as, e.g. 7.2")
+VALUES["DEVICE"] = Value("text", "a network interface to be made")
+VALUES["BYTES"] = Value("u16", "bytes")
+VALUES["RATE"] = Value("decimal", "packets a second")
+VALUES["TIME"] = Value("decimal", "seconds, e.g. 0.5")
+_SIZED = (Keyword("size", ("BYTES",), "of each"), Keyword("count", ("COUNT",), "of packets"))
+_SENT = (
+    Keyword("stream", ("RATE",), "send numbered packets; without a device", _SIZED),
+    Keyword("ping", ("RATE",), "send pings; without a device", _SIZED),
+    Keyword("seconds", ("TIME",), "end by itself"),
+    Keyword("drain", ("TIME",), "how long an SA's old place is kept; 1 unless given"),
+    Keyword("hold", ("TIME",), "how long packets wait for an SA that moves"),
+    Keyword("profile", ("PROFILE",), "of its engine"),
+)
+VERBS["tunnel"] = {
+    "run": Verb(
+        "one end of a tunnel, and an engine to fill or to move it with",
+        (
+            Keyword("name", ("NAME",), "of its engine; tunnel unless given"),
+            Keyword(
+                "tun",
+                ("DEVICE",),
+                "a TUN device inside",
+                (Keyword("mtu", ("BYTES",), "of the device"),),
+            ),
+            Keyword("address", ("NETWORK",), "of the device or the station inside; any number"),
+            Keyword("route", ("NETWORK",), "through the device; any number"),
+            Keyword(
+                "keys",
+                ("FILE",),
+                "a tunnel from a file of keys, which serves each side once",
+                (Keyword("side", ("SIDE",), "which keys are for sending"),),
+            ),
+            Keyword("local", ("PLACE",), "this end outside"),
+            Keyword("remote", ("PLACE",), "the other end outside"),
+            Keyword("inner", ("NETWORK",), "behind this end; any number"),
+            Keyword("peer", ("NETWORK",), "behind the other end; any number"),
+            Keyword("to", ("ADDR",), "where stream and ping go"),
+            *_SENT,
+        ),
+    ),
+    "pair": Verb("two ends on loopback, left and right, to be moved under a stream", _SENT),
+    "keys": Verb("a file of new keys", (Keyword("file", ("FILE",), "where to write them"),)),
+    "list": Verb("the ends that serve on this machine"),
+}
+
 # Other words for verbs, as iproute2 takes them; besides, any beginning of a verb will do (the first that fits).
 ALIASES = {"delall": "deleteall", "show": "list", "lst": "list"}

@@ -1,4 +1,4 @@
-"""``xfrm state``, ``xfrm policy``, ``xfrm monitor`` and ``xfrm migrate``: finds the verb, parses its words, and has it done.
+"""``xfrm state``, ``xfrm policy``, ``xfrm monitor``, ``xfrm migrate`` and ``xfrm tunnel``: finds the verb, parses its words, and has it done.
 
 A verb may be shortened as in iproute2: any beginning will do, and of two that fit the first. Without a verb, ``state`` and ``policy`` list.
 """
@@ -15,7 +15,7 @@ from pyxfrm.errors import UsageError
 if TYPE_CHECKING:
     from pyxfrm.cli.parse import Parsed
 
-__all__ = ["find_verb", "migrate", "monitor", "policy", "state"]
+__all__ = ["find_verb", "migrate", "monitor", "policy", "state", "tunnel"]
 
 _LISTING = ((), ("list",), ("show",), ("list", "nokeys"))
 
@@ -108,3 +108,8 @@ def monitor(argv: list[str]) -> int:
 def migrate(argv: list[str]) -> int:
     """``xfrm migrate ...``."""
     return _run("migrate", argv)
+
+
+def tunnel(argv: list[str]) -> int:
+    """``xfrm tunnel VERB ...``."""
+    return _run("tunnel", argv)

@@ -64,7 +64,7 @@ OPTIONS = (
     ("--show-keys", "show keys; they are hidden else"),
     (
         "--engine NAME|PATH",
-        "an engine instead of the kernel: a profile, or the socket of one that runs",
+        "an engine instead of the kernel: a profile, a tunnel's end, or the socket of one that runs",
     ),
     ("--timeout SECONDS", "how long to wait for an answer"),
     (
@@ -100,16 +100,17 @@ class Options(NamedTuple):
 
     def connect(self) -> Transport:
         """A port to the kernel, or to the engine that was asked for."""
-        from pyxfrm.cli.target import engine_named, netns_of
+        from pyxfrm.cli.target import engine_named, engine_path, netns_of
 
         if self.engine is None:
             from pyxfrm.transport.kernel import KernelTransport
 
             return KernelTransport(netns_of(self.netns))
-        if "/" in self.engine:
+        path = engine_path(self.engine)
+        if path is not None:
             from pyxfrm.transport.remote import RemoteTransport
 
-            return RemoteTransport(self.engine)
+            return RemoteTransport(path)
         from pyxfrm.transport.local import EngineHost
 
         return EngineHost(engine_named(self.engine)).connect()

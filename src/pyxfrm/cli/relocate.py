@@ -85,8 +85,12 @@ def _endpoint_words(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--netns", metavar="NAME", help="network namespace (default: this one)")
     group.add_argument("--peer-netns", metavar="NAME", help="the other end is ours, too: move both")
-    group.add_argument("--engine", metavar="SOCKET", help="an engine that serves there, no kernel")
-    group.add_argument("--peer-engine", metavar="SOCKET", help="the other end is such an engine")
+    group.add_argument(
+        "--engine", metavar="NAME|SOCKET", help="an engine that serves there, no kernel"
+    )
+    group.add_argument(
+        "--peer-engine", metavar="NAME|SOCKET", help="the other end is such an engine"
+    )
 
 
 def _manner_words(parser: argparse.ArgumentParser) -> None:
@@ -239,12 +243,14 @@ class _Task:
         return made
 
     def _end(self, netns: str | None, engine: str | None) -> End:
+        from pyxfrm.cli.target import engine_path
         from pyxfrm.client import Xfrm
         from pyxfrm.relocation.ends import EngineEnd, KernelEnd
 
         if engine:
-            xfrm = self.stack.enter_context(Xfrm.connect(engine))
-            return EngineEnd(xfrm, str(Path(engine).resolve()))
+            path = engine_path(engine) or Path(engine)
+            xfrm = self.stack.enter_context(Xfrm.connect(path))
+            return EngineEnd(xfrm, str(path.resolve()))
         end = KernelEnd(netns)
         self.stack.callback(end.xfrm.close)
         return end

@@ -19,6 +19,7 @@ __all__ = [
     "add_engine",
     "add_netns",
     "engine_named",
+    "engine_path",
     "netns_of",
     "open_target",
     "read_proc_net",
@@ -55,9 +56,23 @@ def open_target(engine: str | None, netns: str | None) -> Xfrm:
         return Xfrm(netns_of(netns))
     if netns is not None:
         raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
-    if "/" in engine:
-        return Xfrm.connect(engine)
+    path = engine_path(engine)
+    if path is not None:
+        return Xfrm.connect(path)
     return Xfrm.engine(engine_named(engine))
+
+
+def engine_path(engine: str) -> Path | None:
+    """The socket of ``--engine PATH``, or of ``--engine NAME`` if a tunnel's end of this name has one; None: it must be a profile."""
+    if "/" in engine:
+        return Path(engine)
+    from pyxfrm.tunnel.names import socket_of
+
+    try:
+        path = socket_of(engine)
+    except UsageError:
+        return None
+    return path if path.is_socket() else None
 
 
 def engine_named(engine: str) -> Engine:
@@ -69,7 +84,9 @@ def engine_named(engine: str) -> Engine:
     name = name if name in PROFILES else f"LINUX_{name}"
     if name not in PROFILES:
         known = ", ".join(PROFILES)
-        raise UsageError(f"--engine {engine}: no such profile ({known}), and no path")
+        raise UsageError(
+            f"--engine {engine}: no such profile ({known}), no tunnel of this name, and no path"
+        )
     return Engine(PROFILES[name])
 
 

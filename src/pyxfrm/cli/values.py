@@ -137,7 +137,14 @@ def _bits(limit: int) -> Callable[[str, Value], int]:
     return lambda word, _: number(word, limit)
 
 
+def _decimal(word: str, _: Value) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", word):
+        raise ValueError("is not a number")
+    return float(word)
+
+
 _READERS: dict[str, Callable[[str, Value], Any]] = {
+    "decimal": _decimal,
     "u16": _unsigned(16),
     "u32": _unsigned(32),
     "u64": _unsigned(64),

@@ -53,7 +53,7 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Arrivals:
-    """What came of one stream. ``packets``: each arrival, in order, repeated ones too; ``longest_gap``: seconds between two."""
+    """What came of one stream. ``packets``: each arrival, in order, repeated ones too; ``longest_gap``: seconds between two; ``via``: the last one's way."""
 
     packets: list[Arrival] = field(default_factory=list)
     received: int = 0
@@ -67,6 +67,7 @@ class Arrivals:
     _seen: set[int] = field(default_factory=set, repr=False)
     _floor: int = 0
     _last: float | None = None
+    via: Via | None = None
 
     def add(self, arrival: Arrival) -> None:
         """Count one."""
@@ -75,6 +76,7 @@ class Arrivals:
         if self._last is not None:
             self.longest_gap = max(self.longest_gap, arrival.arrived - self._last)
         self._last = arrival.arrived
+        self.via = arrival.via
         if arrival.number < self._floor or arrival.number in self._seen:
             self.duplicates += 1
             return
