@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyxfrm.esp import AhSealer, Encap, EspSealer, Proto, TooBig, make_sealer, too_big
+from pyxfrm.esp import (
+    AhSealer,
+    Encap,
+    EspSealer,
+    Proto,
+    TooBig,
+    make_sealer,
+    report_too_big,
+    too_big,
+)
 from tests.esp.support import A4, B4, B6, SPI, ah_sa, esp_sa, ipv4, ipv6
 from tests.esp.test_ipcomp import comp_sa
 
@@ -59,3 +68,18 @@ def test_anything(junk: bytes, v6: bool) -> None:
     for packet in (junk, report(junk, v6=v6)):
         found = too_big(packet)
         assert found is None or len(found.daddr) in (4, 16)
+
+
+@given(st.integers(576, 65535), st.booleans())
+def test_what_is_told_is_understood(mtu: int, v6: bool) -> None:
+    """A sealed packet that is sealed once more, and is too big: the inner SA's gateway is told of its packet."""
+    sealed = EspSealer(esp_sa(outer=6 if v6 else 4)).seal(ipv4(bytes(1400)))
+    told = too_big(report_too_big(sealed, mtu, B6 if v6 else B4))
+    assert told == TooBig(B6 if v6 else B4, SPI, Proto.ESP, mtu, None)
+
+
+@given(st.binary(min_size=40, max_size=90), st.booleans())
+def test_any_packet_can_be_reported(data: bytes, v6: bool) -> None:
+    packet = bytes((0x60 if v6 else 0x45,)) + data[1:]
+    told = report_too_big(packet, 1280, B6 if v6 else B4)
+    assert told == b"" or told.endswith(packet)

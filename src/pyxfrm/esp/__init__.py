@@ -18,7 +18,7 @@ auth, transforms   MACs and ciphers by the kernel's names
 ahead, sequence    sequence numbers and IVs out
 replay, inorder    sequence numbers in
 trailer, udpencap  ESP padding; ESP inside UDP
-icmp               what routers report of sealed packets
+icmp               packets that are too big: what routers report, what senders are told
 base               what all protocols have in common
 esp, shortcut      ESP, and ESP in a hurry
 ah, ipcomp         the other protocols
@@ -35,7 +35,7 @@ from pyxfrm.esp.base import Inbound, Outbound
 from pyxfrm.esp.drop import Counter, Drop
 from pyxfrm.esp.esp import EspOpener, EspSealer
 from pyxfrm.esp.framing import Idents
-from pyxfrm.esp.icmp import TooBig, too_big
+from pyxfrm.esp.icmp import TooBig, report_too_big, too_big
 from pyxfrm.esp.ip import Arrival, locate, trim
 from pyxfrm.esp.ipcomp import CompOpener, CompSealer, TunnelOpener, TunnelSealer
 from pyxfrm.esp.replay import BitmapWindow, EsnWindow, LegacyWindow, Window, make_window
@@ -75,6 +75,7 @@ __all__ = [
     "make_opener",
     "make_sealer",
     "make_window",
+    "report_too_big",
     "too_big",
     "trim",
 ]

@@ -91,6 +91,9 @@ class AhSealer(Outbound):
         icv = self.mac.mac(covered + blank + parts.payload + seq_hi)
         return header + (fixed + icv).ljust(self._size, b"\0") + parts.payload
 
+    def _header_length(self) -> int:
+        return self._size + super()._header_length()
+
     def _successor(self, sa: Association) -> AhSealer:
         return AhSealer(sa, mac=self.mac, sequence=self.sequence, idents=self.idents)
 

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from pyxfrm.errors import UsageError
-from pyxfrm.esp.association import Association
+from pyxfrm.esp.association import Association, Mode
 from pyxfrm.esp.drop import Counter, Drop
 from pyxfrm.esp.framing import Framing, Idents
 from pyxfrm.esp.inorder import InOrder
@@ -70,6 +70,15 @@ class Outbound(ABC):
             except Drop as drop:
                 results.append(drop)
         return results
+
+    def room(self, mtu: int) -> int:
+        """The longest packet that fits, sealed, into ``mtu`` bytes; at least 1 (xfrm_state_mtu)."""
+        return max(1, mtu - self._header_length())
+
+    def _header_length(self) -> int:
+        """Bytes in front of the payload: of the protocol, and of a tunnel's outer header."""
+        tunnel = self.association.mode is Mode.TUNNEL
+        return (20 if self.association.family == 4 else 40) if tunnel else 0
 
     def move(self, sa: Association) -> Outbound:
         """The SA has moved: its sealer at the new place, with the same keys and the next numbers.

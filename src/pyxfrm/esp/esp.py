@@ -51,7 +51,7 @@ class EspSealer(Outbound):
     ) -> None:
         super().__init__(sa, sequence or Sequence(esn=sa.esn, may_wrap=sa.may_wrap), idents)
         self.transform = transform or make_transform(sa)
-        self._pad_to = min(sa.tfcpad, payload_mtu(sa, self.transform, sa.mtu))
+        self._pad_to = min(sa.tfcpad, self.room(sa.mtu))
         self._short: shortcut.ShortOut | None = None
         self._restart()
 
@@ -72,6 +72,9 @@ class EspSealer(Outbound):
         if len(sealed) < len(packets):
             sealed += super().seal_batch(packets[len(sealed) :])
         return sealed
+
+    def room(self, mtu: int) -> int:  # noqa: D102
+        return payload_mtu(self.association, self.transform, mtu)
 
     def head(self, parts: Parts, plain_length: int) -> bytes:
         """Everything in front of the sequence number: IP header, UDP header, SPI."""

@@ -19,6 +19,7 @@ from pyxfrm.esp import (
 from pyxfrm.esp import (
     Sequence as Numbers,
 )
+from pyxfrm.esp.ip import checksum
 from tests.engine.datapath.lane import INSIDE, OUTSIDE, PEER, REMOTE, Lane
 from tests.engine.datapath.support import FWD, IN, OUT, limits, packet4, policy_info, tmpl, udp
 from tests.engine.helpers import ANY4, GCM, ZERO, sa_id, sa_info
@@ -574,3 +575,67 @@ def the_queue(lane: Lane) -> None:
     lane.transmit(times=2)
     policy(lane, OUT, action=1, noted=False)
     lane.sleep(0.2)
+
+
+def too_long(lane: Lane, longest: int) -> None:
+    """What just fits, and one byte more, from elsewhere and from here."""
+    for size in (longest, longest + 1):
+        data = bytes(size - 28)
+        lane.arrive(packet4(bytes((10, 0, 9, 9)), REMOTE, udp(1000, 2000, data)))
+        lane.transmit(data, whole=True)
+
+
+CBC = [
+    (m.XFRMA_ALG_CRYPT, s.Algo(b"cbc(aes)".ljust(64, b"\0"), 128, bytes(16))),
+    (m.XFRMA_ALG_AUTH, s.Algo(b"hmac(sha1)".ljust(64, b"\0"), 160, bytes(20))),
+]
+
+
+@case
+def path_mtu(lane: Lane) -> None:
+    policy(lane, OUT, out_tmpl())
+    out_sa(lane)
+    too_long(lane, 1446)
+    lane.ask(m.XFRM_MSG_DELSA, sa_id(OUT_SPI, YOU))
+    encap = (m.XFRMA_ENCAP, s.EncapTmpl(2, 4500, 4500, ZERO))
+    out_sa(lane, 0x101, attrs=[encap])
+    too_long(lane, 1438)
+    lane.ask(m.XFRM_MSG_DELSA, sa_id(0x101, YOU))
+    out_sa(lane, 0x102, keys=CBC)
+    too_long(lane, 1438)
+    get(lane, 0x102, YOU)
+
+
+@case
+def path_mtu_of_a_bundle(lane: Lane) -> None:
+    policy(lane, OUT, out_tmpl(), tmpl(ZERO, ZERO, proto=51, mode=0))
+    out_sa(lane)
+    out_sa(lane, 0x101, proto=51, keys=[SHA], mode=0)
+    too_long(lane, 1414)
+
+
+def needs(quote: bytes, mtu: int) -> bytes:
+    """A router on the way could carry no more than this."""
+    message = b"\3\4\0\0\0\0" + mtu.to_bytes(2, "big") + quote
+    message = message[:2] + checksum(message).to_bytes(2, "big") + message[4:]
+    return packet4(bytes((192, 0, 2, 77)), OUTSIDE, message, proto=1, flags=0)
+
+
+def sent_to_the_peer(spi: int) -> bytes:
+    """The head of a sealed packet."""
+    return packet4(OUTSIDE, PEER, spi.to_bytes(4, "big") + b"\0\0\0\1", proto=50)
+
+
+@case
+def path_mtu_learned(lane: Lane) -> None:
+    policy(lane, OUT, out_tmpl())
+    out_sa(lane)
+    lane.transmit()
+    lane.arrive(needs(sent_to_the_peer(0x999), 1300))
+    too_long(lane, 1446)
+    lane.arrive(needs(sent_to_the_peer(OUT_SPI), 1300))
+    too_long(lane, 1246)
+    lane.arrive(needs(sent_to_the_peer(OUT_SPI), 1400))
+    too_long(lane, 1246)
+    lane.arrive(needs(sent_to_the_peer(OUT_SPI), 100))
+    too_long(lane, 498)

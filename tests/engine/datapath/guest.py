@@ -17,9 +17,10 @@ from pyxfrm.lab import rtnetlink
 from pyxfrm.lab.kernel import Executor
 from pyxfrm.lab.script import Step
 from tests.engine.datapath.cases import CASES
-from tests.engine.datapath.lane import INSIDE, PORT, Lane, shown
+from tests.engine.datapath.lane import ICMP, INSIDE, PORT, Lane, shown
 
 _TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
+_IP_MTU_DISCOVER, _PMTUDISC_DO = 10, 2
 _SO_MARK, _UDP_ENCAP, _ESPINUDP, _IP_XFRM_POLICY = 36, 100, 2, 17
 
 
@@ -56,9 +57,13 @@ class KernelLane(Lane):
     def _step(self, step: Step) -> Any:
         return self.executor.step(step)
 
-    def _transmit(self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int) -> int:
+    def _transmit(
+        self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int, whole: bool
+    ) -> int:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if whole:
+                sender.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DO)
             if mark:
                 sender.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark)
             sender.bind((socket.inet_ntoa(INSIDE), sport))
@@ -75,7 +80,7 @@ class KernelLane(Lane):
         sent = []
         while select.select([self.tun], [], [], 0)[0]:
             packet = os.read(self.tun, 65536)
-            if packet[0] >> 4 == 4 and packet[9] != 1:  # no ICMP errors
+            if packet[0] >> 4 == 4 and (packet[9] != ICMP or packet[20:22] == b"\3\4"):
                 sent.append(shown(packet))
         received = []
         while select.select([self.receiver], [], [], 0)[0]:

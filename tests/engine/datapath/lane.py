@@ -22,12 +22,13 @@ from pyxfrm.lab.script import Clock, Open, Receive, Send, Sleep, Step, Sysctl
 from pyxfrm.wire import messages
 from tests.engine.datapath.support import packet4, udp
 
-__all__ = ["EngineLane", "INSIDE", "Lane", "OUTSIDE", "PEER", "REMOTE", "Step", "shown"]
+__all__ = ["EngineLane", "ICMP", "INSIDE", "Lane", "OUTSIDE", "PEER", "REMOTE", "Step", "shown"]
 
 START = 1_700_000_000.1
 OUTSIDE, INSIDE = bytes((192, 0, 2, 1)), bytes((10, 0, 1, 1))
 PEER, REMOTE = bytes((192, 0, 2, 2)), bytes((10, 0, 2, 1))
 DEVICE = 2  # its ifindex
+ICMP = 1
 PORT = 2000  # where the host has a socket
 GROUPS = (1, 2, 5, 8)  # ACQUIRE, EXPIRE, AEVENTS, MAPPING
 
@@ -41,9 +42,16 @@ _BLANKED = {
 
 
 def shown(packet: bytes) -> list[Any]:
-    """A packet that left: protocol, addresses, length, and of a protected one SPI, number and port."""
+    """A packet that left: protocol, addresses, length; of a protected one SPI, number and port; of an ICMP error type and code, MTU, and whom it quotes."""
     saddr, daddr = packet[12:16], packet[16:20]
     what = [packet[9], saddr.hex(), daddr.hex(), len(packet)]
+    if packet[9] == ICMP:
+        return [
+            *what,
+            packet[20:22].hex(),
+            int.from_bytes(packet[26:28], "big"),
+            packet[28:48].hex(),
+        ]
     if packet[9] in (50, 51, 108):
         try:
             arrival = locate(packet)
@@ -82,7 +90,9 @@ class Lane:
     def _step(self, step: Step) -> Any:
         raise NotImplementedError
 
-    def _transmit(self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int) -> int:
+    def _transmit(
+        self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int, whole: bool
+    ) -> int:
         """Send a UDP datagram from the inside; the errno."""
         raise NotImplementedError
 
@@ -132,10 +142,11 @@ class Lane:
         dport: int = 2000,
         mark: int = 0,
         times: int = 1,
+        whole: bool = False,
     ) -> None:
-        """Send UDP from 10.0.1.1."""
+        """Send UDP from 10.0.1.1. ``whole``: the socket asks for path MTU discovery, nothing is to be fragmented."""
         self._step(Clock(self.now))
-        errnos = [self._transmit(data, daddr, sport, dport, mark) for _ in range(times)]
+        errnos = [self._transmit(data, daddr, sport, dport, mark, whole) for _ in range(times)]
         self._note("transmit", errnos=errnos)
 
     def arrive(self, *datagrams: bytes) -> None:
@@ -169,6 +180,8 @@ class EngineLane(Lane):
             self.imitator.engine,
             local=lambda address: address in (OUTSIDE, INSIDE),
             source=lambda _family, _daddr, _oif: OUTSIDE,
+            mtu=lambda _: 1500,
+            address=lambda _: OUTSIDE,
         )
         self._before = dict(self.datapath.stat)
         self._verdicts: list[Verdict] = []
@@ -177,10 +190,12 @@ class EngineLane(Lane):
     def _step(self, step: Step) -> Any:
         return self.imitator.step(step)
 
-    def _transmit(self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int) -> int:
+    def _transmit(
+        self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int, whole: bool
+    ) -> int:
         packet = packet4(INSIDE, daddr, udp(sport, dport, data))
         verdict = self.datapath.output(packet, self.imitator.now, mark=mark, oif=DEVICE)
-        self._verdicts.append(verdict)
+        self._verdicts.append(verdict._replace(icmp=b""))  # its socket has the errno
         return verdict.errno
 
     def _arrive(self, datagram: bytes) -> None:
@@ -196,6 +211,7 @@ class EngineLane(Lane):
             for verdict in verdicts
             if verdict.action in (Action.PROTECTED, Action.CLEAR)
         ]
+        sent += [shown(verdict.icmp) for verdict in verdicts if verdict.icmp]
         received = [
             trim(verdict.packet)[28:].hex()
             for verdict in verdicts

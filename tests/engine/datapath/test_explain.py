@@ -36,10 +36,12 @@ class ForetellingLane(EngineLane):
         assert str(told)
         return told.action, told.counters
 
-    def _transmit(self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int) -> int:
+    def _transmit(
+        self, data: bytes, daddr: bytes, sport: int, dport: int, mark: int, whole: bool
+    ) -> int:
         packet = packet4(INSIDE, daddr, udp(sport, dport, data))
         told = self._compare(packet, XFRM_POLICY_OUT, DEVICE, mark)
-        errno = super()._transmit(data, daddr, sport, dport, mark)
+        errno = super()._transmit(data, daddr, sport, dport, mark, whole)
         self._check(told)
         return errno
 

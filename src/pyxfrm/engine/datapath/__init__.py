@@ -11,6 +11,7 @@ choose     out: which SA a template gets
 sealing    out: through the SAs
 opening    in: which SA, and what is inside
 check      in: whether a packet may come in as it came
+pmtu       how long a packet may be
 queue      Linux's queue for packets whose SA is not there yet
 arriving   a datagram before XFRM looks at it
 explain    all of this in words

@@ -70,6 +70,7 @@ class Resolution(NamedTuple):
     ``counters``  that move because of what was found on the way
     ``asks``      templates (addresses filled in) that key managers are to be asked for, each with the CPU it is for
     ``errno``     of an error
+    ``mtu``       the longest packet that the path carries, sealed; 0: no limit is known
     """
 
     fate: Fate
@@ -79,6 +80,7 @@ class Resolution(NamedTuple):
     asks: tuple[tuple[Policy, UserTmpl, int], ...] = ()
     errno: int = 0
     why: str = ""
+    mtu: int = 0
 
 
 def find_policies(engine: Engine, flow: Flow, direction: int, if_id: int) -> tuple[Policy, ...]:

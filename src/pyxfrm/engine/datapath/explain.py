@@ -21,6 +21,7 @@ from pyxfrm.engine.datapath import flow as flows
 from pyxfrm.engine.datapath.arriving import destination, other_than_esp
 from pyxfrm.engine.datapath.bundle import Fate, resolve
 from pyxfrm.engine.datapath.check import judge
+from pyxfrm.engine.datapath.pmtu import least_mtu, must_stay_whole
 from pyxfrm.engine.datapath.queue import CAPACITY
 from pyxfrm.engine.datapath.refused import Refused
 from pyxfrm.engine.datapath.verdict import Action
@@ -119,6 +120,9 @@ def _explain_wait(
 def _explain_seal(
     story: _Story, datapath: Datapath, packet: bytes, flow: Flow, found: Resolution
 ) -> Explanation:
+    mtu = _mtu(datapath, found, flow)
+    if mtu and len(packet) > mtu and must_stay_whole(packet):
+        return story.end(Action.DROPPED, f"{len(packet)} bytes; the path carries {mtu}, sealed")
     for sa in found.sas:
         story.tell(f"through {_named(sa)}")
         try:
@@ -129,6 +133,14 @@ def _explain_seal(
                 return story.end(Action.QUEUED, f"it waits for a move ({no.why})")
             return story.refused(no)
     return story.end(Action.PROTECTED)
+
+
+def _mtu(datapath: Datapath, found: Resolution, flow: Flow) -> int:
+    try:
+        sealers = [(sa, make_sealer(association_of(sa))) for sa in found.sas]
+    except UsageError:
+        return 0
+    return least_mtu(datapath.paths, sealers, flow.family)
 
 
 def _rehearse(sa: Sa, packet: bytes) -> bytes:

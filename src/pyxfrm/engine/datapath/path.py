@@ -7,8 +7,8 @@
 Packets are whole IP packets, as bytes; time is an argument; what comes out is a :class:`~pyxfrm.engine.datapath.verdict.Verdict`. Packets that waited come out of
 :meth:`Datapath.take`. No packet raises: each has a verdict.
 
-What is around XFRM in a kernel is not here, but is asked for: which addresses are local, which local address is used towards another, identifications of IPv4 headers. Routes, path
-MTUs, fragmentation and reassembly, hop counts and ICMP errors are the caller's; per-socket policies do not exist, so an encapsulation port takes ESP as if
+What is around XFRM in a kernel is not here, but is asked for: which addresses are local, which local address is used towards another, identifications of IPv4 headers. Routes,
+fragmentation and reassembly, and hop counts are the caller's; per-socket policies do not exist, so an encapsulation port takes ESP as if
 its socket had a policy to let it (as key managers set one).
 """
 
@@ -33,14 +33,23 @@ from pyxfrm.engine.datapath.check import judge
 from pyxfrm.engine.datapath.explain import explain_input, explain_output
 from pyxfrm.engine.datapath.moves import Moves
 from pyxfrm.engine.datapath.opening import Opening
+from pyxfrm.engine.datapath.pmtu import Paths, least_mtu, must_stay_whole
 from pyxfrm.engine.datapath.queue import enqueue
 from pyxfrm.engine.datapath.refused import Refused
 from pyxfrm.engine.datapath.runs import Arrivals, Passed, receive_all, send_all
 from pyxfrm.engine.datapath.sealing import Sealing, marked
 from pyxfrm.engine.datapath.stat import Stat
-from pyxfrm.engine.datapath.verdict import Action, Verdict, delivered, protected, refusal
+from pyxfrm.engine.datapath.verdict import (
+    Action,
+    Verdict,
+    delivered,
+    protected,
+    refusal,
+    too_big,
+)
 from pyxfrm.engine.sa import State
 from pyxfrm.esp import Drop, trim
+from pyxfrm.esp import too_big as too_big_report
 
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
@@ -54,7 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Datapath"]
 
-_UDP = 17
+_UDP, _ICMP = 17, frozenset((1, 58))
 MOST_FLOWS = 65536
 _REMEMBERED = frozenset((Fate.BUNDLE, Fate.CLEAR, Fate.NO_POLICY))
 _Routes = dict[Hashable, Resolution]
@@ -67,6 +76,8 @@ class Datapath:
     ``local(address)``  whether packets to an address (4 or 16 bytes) are for this host; default: all are
     ``source(family, daddr, oif)``  the local address towards another, for templates that name none (families as AF_*, ``daddr`` 16 bytes); default: unknown
     ``idents``   identifications of IPv4 headers that are made here; default: counted up
+    ``mtu(daddr)``  bytes that the route to another gateway (4 or 16 bytes) carries; default: 0, anything
+    ``address(family)``  the source of ICMP errors (4 or 6 -> 4 or 16 bytes); default: they come as if from where the packet was going
     ``encap_ports``  UDP ports that take encapsulated ESP
     ``cpu``      the CPU that packets are on
     """
@@ -78,12 +89,16 @@ class Datapath:
         local: Callable[[bytes], bool] = lambda _: True,
         source: Source = lambda _family, _daddr, _oif: None,
         idents: Idents | None = None,
+        mtu: Callable[[bytes], int] = lambda _: 0,
+        address: Callable[[int], bytes | None] = lambda _: None,
         encap_ports: Iterable[int] = (4500,),
         cpu: int = 0,
     ) -> None:
         self.engine = engine
         self.local = local
         self.source = source
+        self.address = address
+        self.paths = Paths(engine, mtu, self.forget)
         self.encap_ports = set(encap_ports)
         self.cpu = cpu
         self.stat = Stat()
@@ -164,6 +179,8 @@ class Datapath:
             found = self._look_up(packet, flow, if_id)
         if found.fate is Fate.BUNDLE:
             self.use(found.policies)
+            if found.mtu and len(packet) > found.mtu and must_stay_whole(packet):
+                return too_big(packet, found.mtu, self.address, found.policies[0])
             return self._seal(packet, mark, found)
         return self._unsealed(packet, mark, oif, found, queue=queue)
 
@@ -179,7 +196,9 @@ class Datapath:
         if found.asks and not self.moves.may_wait(("XfrmOutNoStates",), flow):
             carry_out(self.engine, flow, found)
             self.forget()
-        elif found.fate in _REMEMBERED and not found.asks:
+        if found.fate is Fate.BUNDLE:
+            found = found._replace(mtu=self._mtu(found.sas, flow.family))
+        if found.fate in _REMEMBERED and not found.asks:
             key = flows.key(packet)
             if key is not None:
                 routes = self._routes.setdefault((flow.mark, if_id, flow.oif), {})
@@ -187,6 +206,12 @@ class Datapath:
                     routes.clear()
                 routes[key] = found
         return found
+
+    def _mtu(self, sas: tuple[Sa, ...], family: int) -> int:
+        try:
+            return least_mtu(self.paths, [(sa, self.sealing.sealer(sa)) for sa in sas], family)
+        except Refused:
+            return 0
 
     def use(self, policies: tuple[Policy, ...]) -> None:
         """Policies that let packets pass note when."""
@@ -392,11 +417,14 @@ class Datapath:
             return Verdict(
                 Action.DROPPED, b"", counters, judged.why, 0, deciding, through, flow.mark
             )
-        name = flows.key(packet) if known is not None and judged.policies else None
+        report = too_big_report(packet) if flow.proto in _ICMP and direction == _IN else None
+        name = flows.key(packet) if known is not None and judged.policies and not report else None
         if known is not None and name is not None and len(known.passed) < MOST_FLOWS:
             known.passed[name] = Passed(judged.policies, direction == _FWD)
         if direction == _FWD:
             return self._send(packet, flow.mark, 0, flow.oif)
+        if report is not None:
+            self.paths.hear(report, flow.mark, self.encap_ports)
         return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
 
     # -- in words --------------------------------------------------------------------------------------

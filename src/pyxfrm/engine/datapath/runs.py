@@ -53,16 +53,17 @@ def send_all(
         run = list(group)
         for at, packet in enumerate(run):
             found = datapath.remembered(name, mark, if_id, oif)
-            if found is not None and _takes_runs(datapath, found):
+            if found is not None and _takes_runs(datapath, found, run):
                 _seal_run(datapath, run[at:], mark, found, verdicts)
                 break
             verdicts.append(datapath.send(packet, mark, if_id, oif))
     return verdicts
 
 
-def _takes_runs(datapath: Datapath, found: Resolution) -> bool:
+def _takes_runs(datapath: Datapath, found: Resolution, run: list[bytes]) -> bool:
     return (
         found.fate is Fate.BUNDLE
+        and (not found.mtu or max(map(len, run)) <= found.mtu)
         and len(found.sas) == 1
         and not datapath.moves.waiting
         and datapath.sealing.takes_runs(found.sas[0])
