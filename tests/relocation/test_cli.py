@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from pyxfrm.cli import main
+from pyxfrm.relocation.ends import EngineEnd
 from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Strategy
@@ -182,3 +184,35 @@ def test_a_terminal_sees_the_steps(command: Command) -> None:
     assert seen[0] == "local 192.0.2.10 -> 203.0.113.10, migrate-state"
     assert any("migrate 1 SA, set 4 policies" in line for line in seen)
     assert all(len(line) <= 80 for line in seen)
+
+
+def interrupt_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Ctrl-C when the relocation asks for the first counters."""
+    left = [times]
+
+    def counters(_: EngineEnd) -> dict[str, int]:
+        while left[0]:
+            left[0] -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+    monkeypatch.setattr(EngineEnd, "counters", counters)
+
+
+def test_ctrl_c_waits_until_the_move_is_done(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_at_first(monkeypatch, 1)
+    assert command(*MOVE) == 130
+    assert "finishing first" in command.err
+    assert str(B) in command.sources()
+    assert command("--status") == 0
+
+
+def test_a_second_ctrl_c_cuts_off(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt_at_first(monkeypatch, 2)
+    assert command(*MOVE) == 130
+    assert str(A) in command.sources()
+    assert command("--status") == 1
+    assert command("--resume") == 0
+    assert str(B) in command.sources()

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyxfrm.errors import UsageError
+from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
 from pyxfrm.relocation.blocks import Guard
 from pyxfrm.relocation.machine import State
@@ -225,6 +228,7 @@ class _Task:
 
     # what it works with
 
+    @cached_property
     def journal(self) -> Journal:
         """The journal of this machine."""
         from pyxfrm.relocation.journal import Journal, default_path
@@ -234,6 +238,7 @@ class _Task:
         self.stack.callback(journal.close)
         return journal
 
+    @cached_property
     def ends(self) -> list[End]:
         """This end, and the peer if it is ours."""
         words = self.words
@@ -255,7 +260,8 @@ class _Task:
         self.stack.callback(end.xfrm.close)
         return end
 
-    def driver(self, ends: list[End]) -> Driver:
+    @cached_property
+    def driver(self) -> Driver:
         """Over these ends."""
         from pyxfrm.relocation.driver import Driver
 
@@ -264,7 +270,7 @@ class _Task:
         elif self.words.events:
             self._events = open(self.words.events, "a")  # noqa: SIM115, PTH123  # closed by the stack
             self.stack.callback(self._events.close)
-        return Driver(ends, self.journal(), listener=self._listen)
+        return Driver(self.ends, self.journal, listener=self._listen)
 
     def _listen(self, moment: Moment) -> None:
         from pyxfrm.relocation.show import event_line
@@ -278,30 +284,29 @@ class _Task:
 
     def relocate(self) -> int:
         """Plan, and carry it out."""
-        wish, options = _wish(self.words), _options(self.words)
-        ends = self.ends()
-        plans = self._plans(wish, options, ends)
+        plans = self._plans(_wish(self.words))
         if self.words.dry_run or any(plan.refusals for plan in plans):
             self._show_plans(plans)
             for plan in plans:
                 plan.check()
             return 0
-        return self._carry_out(self.driver(ends), ends, plans)
+        return self._carry_out(plans)
 
-    def _plans(self, wish: Wish, options: Options, ends: list[End]) -> tuple[Plan, ...]:
+    def _plans(self, wish: Wish) -> tuple[Plan, ...]:
         from pyxfrm.relocation.plan import make_pair, make_plan
         from pyxfrm.relocation.survey import survey
 
-        words = self.words
-        facts = [survey(end, listen=words.listen, delay=words.delay / 1000) for end in ends]
+        words, options = self.words, _options(self.words)
+        facts = [survey(end, listen=words.listen, delay=words.delay / 1000) for end in self.ends]
         if len(facts) == 2:
             return make_pair(wish, (facts[0], facts[1]), options)
         return (make_plan(wish, facts[0], options),)
 
-    def _carry_out(self, driver: Driver, ends: list[End], plans: tuple[Plan, ...]) -> int:
-        with self._picture(ends, plans):
+    def _carry_out(self, plans: tuple[Plan, ...]) -> int:
+        self.listeners.clear()
+        with self._picture(plans), _to_its_end():
             self._progress(f"{plans[0].wish}, {plans[0].strategy.value}")
-            outcome = driver.relocate(*plans)
+            outcome = self.driver.relocate(*plans)
         return self._tell(outcome, plans)
 
     def _progress(self, title: str) -> None:
@@ -312,7 +317,7 @@ class _Task:
             self.listeners.append(Steps(title))
 
     @contextmanager
-    def _picture(self, ends: list[End], plans: tuple[Plan, ...]) -> Iterator[None]:
+    def _picture(self, plans: tuple[Plan, ...]) -> Iterator[None]:
         """Listen to packets from a little before to a little after, and draw them."""
         if not self.words.report:
             yield
@@ -321,7 +326,7 @@ class _Task:
         from pyxfrm.relocation.tap import Tap
         from pyxfrm.relocation.witness import Witness
 
-        end = ends[-1]
+        end = self.ends[-1]
         if not isinstance(end, KernelEnd):
             raise UsageError("--report: an engine has no packets to listen to")
         tap = Tap(end, frozenset(move.old.id.spi for plan in plans for move in plan.sas))
@@ -364,9 +369,9 @@ class _Task:
         return self._go_on(abort=True)
 
     def _go_on(self, *, abort: bool) -> int:
-        driver = self.driver(self.ends())
         self._progress("undoing what was cut off" if abort else "finishing what was cut off")
-        outcome = driver.resume(abort=abort)
+        with _to_its_end():
+            outcome = self.driver.resume(abort=abort)
         self._tell(outcome, ())
         wanted = State.AS_BEFORE if abort else State.MOVED
         return 0 if outcome.state is wanted else _STATUS[outcome.state] or 1
@@ -375,7 +380,7 @@ class _Task:
         """Whether something is unfinished here."""
         from pyxfrm.relocation.show import entry_lines
 
-        entry = self.driver(self.ends()).unfinished()
+        entry = self.driver.unfinished()
         print("nothing is unfinished here" if entry is None else "\n".join(entry_lines(entry)))
         return 0 if entry is None else 1
 
@@ -383,7 +388,7 @@ class _Task:
         """The last relocations."""
         from pyxfrm.relocation.show import entry_lines
 
-        for entry in self.journal().history():
+        for entry in self.journal.history():
             print("\n".join(entry_lines(entry)))
         return 0
 
@@ -394,8 +399,10 @@ class _Task:
         local = _address(self.words.from_local)
         if local is None:
             raise UsageError("--watch: say which local address the endpoint has now (--from-local)")
-        tracker = AddressTracker(local)
-        for place in follow(self.words.watch, tracker, self._follow_to, netns=self.words.netns):
+        device, tracker = self.words.watch, AddressTracker(local)
+        places = follow(device, tracker, self._follow_to, netns=self.words.netns)
+        print(f"watching {device}: the endpoint is at {local}", flush=True)
+        for place in places:
             print(f"the endpoint is at {place}", flush=True)
         return 0
 
@@ -406,33 +413,63 @@ class _Task:
         return self._move_now(wish)
 
     def _move_now(self, wish: Wish) -> bool:
-        ends = self.ends()
-        plans = self._plans(wish, _options(self.words), ends)
-        if any(plan.refusals for plan in plans):
-            self._show_plans(plans)
+        """What goes wrong is told, and watching goes on."""
+        try:
+            plans = self._plans(wish)
+            for plan in plans:
+                plan.check()
+            return self._carry_out(plans) == 0
+        except XfrmError as why:
+            print(f"xfrm: {wish}: {why}", file=sys.stderr, flush=True)
             return False
-        return self._carry_out(self.driver(ends), ends, plans) == 0
 
     def watch_mappings(self) -> int:
         """Follow the peer's NAT until Ctrl-C."""
         from pyxfrm.client import Group
-        from pyxfrm.relocation.watch import MappingTracker, heed
+        from pyxfrm.relocation.watch import MappingTracker, Peer, heed
 
         named = _select(self.words.select).spis
         if not named:
             raise UsageError(
                 "--watch-mappings: name the inbound SAs that may follow (--select spi=)"
             )
-        xfrm = self.ends()[0].xfrm
+        xfrm = self.ends[0].xfrm
         events = self.stack.enter_context(xfrm.events(Group.MAPPING))
 
-        def our_port(sa: SaId) -> int:
-            encap = xfrm.get_sa(sa).encap
-            return encap.dport if encap else 4500
+        def seen(name: SaId) -> Peer | None:
+            try:
+                sa = xfrm.get_sa(name).sa
+            except RefusedError:
+                return None
+            return Peer(sa.saddr, sa.encap.sport, sa.encap.dport) if sa.encap else None
 
-        for wish in heed(events, MappingTracker(named), our_port, self._move_now):
+        print(f"listening for MAPPING events of {len(named)} SAs", flush=True)
+        for wish in heed(events, MappingTracker(named), seen, self._move_now):
             print(f"moved: {wish}", flush=True)
         return 0
+
+
+@contextmanager
+def _to_its_end() -> Iterator[None]:
+    """Ctrl-C is heard when the relocation has ended; a second one cuts it off, for --resume to go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[bool] = []
+
+    def wait(*_: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(True)
+        print("\nxfrm: finishing first; again to cut off (--resume goes on)", file=sys.stderr)
+
+    was = signal.signal(signal.SIGINT, wait)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, was)
+    if came:
+        raise KeyboardInterrupt
 
 
 def _write(path: str, text: str) -> None:

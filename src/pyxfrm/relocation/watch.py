@@ -8,35 +8,49 @@ The deciding is in two small machines without IO, fed with what was seen and the
                          packets that were authentic, but may be replayed late, so this is off unless SAs are named, a source port of 0 means
                          nothing, and a flood of events ends in one move.
 
-:func:`follow` and :func:`heed` feed them, from rtnetlink and from a client's events.
+:func:`follow` and :func:`heed` feed them, from rtnetlink and from a client's events. Of rtnetlink only *that* something changed is heard; what there is now is then looked up. So a
+notification that was lost, an interface that goes and comes back under another number, and a hundred changes in a moment are no special cases.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import select
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import IntEnum
+from typing import Any, TypeVar
 
 from pyxfrm.client import EventStream
 from pyxfrm.client.events import MappingChanged
 from pyxfrm.errors import UsageError
 from pyxfrm.model import Address, Encap, SaId, ip
 from pyxfrm.relocation.wish import Select, Wish
+from pyxfrm.transport.netns import Netns, in_netns, open_netns
 
-__all__ = ["AddressTracker", "Change", "MappingTracker", "follow", "heed"]
+__all__ = ["AddressTracker", "MappingTracker", "Peer", "Rank", "follow", "heed", "rank_of"]
 
+T = TypeVar("T")
 QUIET = 0.3  # seconds
+PATIENCE = 3.0  # seconds: what never comes to rest is acted on after that
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """An interface got an address, or lost it. ``usable``: not tentative, not deprecated, not link-local."""
+class Rank(IntEnum):
+    """What an address of an interface is good for; the higher one is moved to first.
 
-    address: Address
-    added: bool
-    usable: bool = True
+    ``UNUSABLE``  tentative, or a duplicate (RFC 4862 section 5.4): as if it were not there
+    ``STAY``      deprecated (ibid. 5.5.4: no new use, the old one goes on), or not global: no place to move to
+    ``SECOND``    secondary (IPv4: goes when its primary goes) or temporary (IPv6, RFC 8981)
+    ``FIRST``     any other
+    """
+
+    UNUSABLE = 0
+    STAY = 1
+    SECOND = 2
+    FIRST = 3
 
 
 @dataclass
@@ -48,25 +62,32 @@ class AddressTracker:
     """
 
     local: Address
-    addresses: list[Address] = field(default_factory=list)
     quiet: float = QUIET
+    addresses: dict[Address, Rank] = field(default_factory=dict)
     _due: float | None = None
 
-    def feed(self, change: Change, now: float) -> None:
-        """Something changed at ``now``."""
-        if change.address in self.addresses:
-            self.addresses.remove(change.address)
-        if change.added and change.usable:
-            self.addresses.append(change.address)
+    def see(self, now_there: Mapping[Address, Rank], now: float) -> None:
+        """These are the addresses at ``now``. What was seen before, too, keeps its place in the order of age."""
+        if now_there == self.addresses:
+            return
+        stay = {a: now_there[a] for a in self.addresses if a in now_there}
+        self.addresses = stay | dict(now_there)
         self._due = now + self.quiet if self.target is not None else None
 
     @property
     def target(self) -> Address | None:
-        """Where to go; None while the endpoint is where it belongs or there is nowhere to go."""
-        if self.local in self.addresses:
+        """Where to go; None while the endpoint is where it belongs or there is nowhere to go.
+
+        The best rank, and of that the newest.
+        """
+        if self.addresses.get(self.local, Rank.UNUSABLE) >= Rank.STAY:
             return None
-        family = [a for a in self.addresses if a.family == self.local.family]
-        return family[-1] if family else None
+        there = [
+            a
+            for a, rank in reversed(self.addresses.items())
+            if a.family == self.local.family and rank >= Rank.SECOND
+        ]
+        return max(there, key=self.addresses.__getitem__, default=None)
 
     @property
     def due(self) -> float | None:
@@ -80,66 +101,109 @@ class AddressTracker:
             return None
         return self.local, target
 
-    def moved(self, local: Address) -> None:
-        """The relocation was done."""
+    def moved(self, local: Address, now: float) -> None:
+        """The relocation was done. If the new address is gone by now, the next one follows."""
         self.local = local
-        self._due = None
+        self._due = now + self.quiet if self.target is not None else None
 
     def give_up(self) -> None:
         """The relocation was refused: not again before something changes."""
         self._due = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Rebound:
+    """One peer's new place. ``first``: when it was first seen elsewhere, ``due``: when to act."""
+
+    first: float
+    due: float
+    event: MappingChanged
+
+    @property
+    def place(self) -> tuple[Address, int]:
+        return self.event.new_saddr, self.event.new_sport
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where an inbound SA in UDP has its peer. ``port``, ``our_port``: UDP."""
+
+    address: Address
+    port: int
+    our_port: int
+
+
+def _to(event: MappingChanged, peer: Peer) -> Wish:
+    return Wish(
+        local=event.sa.daddr,
+        remote=peer.address,
+        new_remote=None if event.new_saddr == peer.address else event.new_saddr,
+        encap=Encap(peer.our_port, event.new_sport),
+        select=Select(reqids=frozenset({event.reqid})),
+    )
+
+
 @dataclass
 class MappingTracker:
-    """Peers that a NAT shows elsewhere. ``named``: the SAs that may be moved for it, by SPI."""
+    """Peers that a NAT shows elsewhere.
+
+    ``named``     the SAs that may be moved for it, by SPI
+    ``quiet``     seconds that a new place must last
+    ``patience``  seconds after which one that lasts no longer is taken all the same
+    """
 
     named: frozenset[int]
     quiet: float = QUIET
-    _last: dict[tuple[Address, int], tuple[float, MappingChanged]] = field(default_factory=dict)
+    patience: float = PATIENCE
+    _last: dict[tuple[Address, int], _Rebound] = field(default_factory=dict)
 
     def feed(self, event: MappingChanged, now: float) -> None:
-        """An event came at ``now``."""
-        if event.sa.spi in self.named and event.new_sport:
-            self._last[event.old_saddr, event.old_sport] = (now + self.quiet, event)
+        """An event came at ``now``. Each packet makes one until the SA has moved: the same again changes nothing."""
+        if event.sa.spi not in self.named or not event.new_sport:
+            return
+        key = event.old_saddr, event.old_sport
+        there = self._last.get(key)
+        first = now if there is None else there.first
+        if there is None or there.place != (event.new_saddr, event.new_sport):
+            due = min(now + self.quiet, first + self.patience)
+            self._last[key] = _Rebound(first, due, event)
 
     @property
     def due(self) -> float | None:
         """When the first of them is ripe."""
-        return min((due for due, _ in self._last.values()), default=None)
+        return min((each.due for each in self._last.values()), default=None)
 
-    def decide(self, now: float, port_of: Callable[[SaId], int]) -> Wish | None:
-        """The move to make now, if there is one. ``port_of``: our own UDP port for an SA."""
-        for key, (due, event) in list(self._last.items()):
-            if now >= due:
-                del self._last[key]
-                return Wish(
-                    local=event.sa.daddr,
-                    remote=event.old_saddr,
-                    new_remote=event.new_saddr,
-                    encap=Encap(port_of(event.sa), event.new_sport),
-                    select=Select(reqids=frozenset({event.reqid})),
-                )
+    def decide(self, now: float, seen: Callable[[SaId], Peer | None]) -> Wish | None:
+        """The move to make now, if there is one. ``seen``: the SA as it is now, None if it is gone.
+
+        Events that were on the way while the SA moved tell of a place where it is already.
+        """
+        for key, each in list(self._last.items()):
+            if now < each.due:
+                continue
+            del self._last[key]
+            peer = seen(each.event.sa)
+            if peer is not None and (peer.address, peer.port) != each.place:
+                return _to(each.event, peer)
         return None
 
 
 # -- IO --------------------------------------------------------------------------------------------
 
-_TENTATIVE = 0x40 | 0x20 | 0x08  # IFA_F_TENTATIVE, IFA_F_DEPRECATED, IFA_F_DADFAILED
+# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+_GROUPS = 0x1 | 0x10 | 0x100
+# linux/if_addr.h
+_SECONDARY, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x04, 0x08, 0x20, 0x40
 _UNIVERSE = 0
 
 
-def read_change(message: Any, ifindex: int) -> Change | None:
-    """What an rtnetlink message says of an interface; None if it is of another one or of something else."""
-    if message.get("event") not in ("RTM_NEWADDR", "RTM_DELADDR") or message["index"] != ifindex:
-        return None
-    attrs = dict(message["attrs"])
-    text = attrs.get("IFA_LOCAL") or attrs.get("IFA_ADDRESS")
-    if text is None:
-        return None
-    flags = attrs.get("IFA_FLAGS", message["flags"])
-    usable = not flags & _TENTATIVE and message["scope"] == _UNIVERSE
-    return Change(ip(text), message["event"] == "RTM_NEWADDR", usable)
+def rank_of(flags: int, scope: int) -> Rank:
+    """What the flags and the scope of an address (``struct ifaddrmsg``, IFA_FLAGS) make of it."""
+    if flags & _DADFAILED or (flags & _TENTATIVE and not flags & _OPTIMISTIC):
+        return Rank.UNUSABLE
+    if flags & _DEPRECATED or scope != _UNIVERSE:
+        return Rank.STAY
+    return Rank.SECOND if flags & _SECONDARY else Rank.FIRST
 
 
 def follow(
@@ -147,54 +211,98 @@ def follow(
     tracker: AddressTracker,
     move: Callable[[Address, Address], bool],
     *,
-    netns: str | None = None,
+    netns: Netns | None = None,
 ) -> Iterator[Address]:
     """Watch an interface and make the moves; yields where each one went.
 
-    ``move``: given the old and the new address, whether it was done. One that was refused is tried again at the next change.
+    ``move``: given the old and the new address, whether it was done. One that was refused is tried again at the next change. UsageError if there is no such interface now, or
+    no pyroute2; one that vanishes later may come back.
     """
-    try:
-        from pyroute2 import IPRoute  # type: ignore[import-untyped]
-    except ImportError:
-        raise UsageError(
-            "watching an interface needs pyroute2: pip install 'pyxfrm[net]'"
-        ) from None
-    with IPRoute(netns=netns) if netns else IPRoute() as route:
-        found = route.link_lookup(ifname=interface)
-        if not found:
-            raise UsageError(f"interface {interface!r}: there is none of that name")
-        route.bind()
-        for message in route.get_addr(index=found[0]):
-            _feed(tracker, message, found[0])
+    if _within(netns, lambda: _addresses(interface)) is None:
+        raise UsageError(f"interface {interface!r}: there is none of that name")
+    return _follow(interface, tracker, move, netns, _within(netns, _listener))
+
+
+def _follow(
+    interface: str,
+    tracker: AddressTracker,
+    move: Callable[[Address, Address], bool],
+    netns: Netns | None,
+    listener: socket.socket,
+) -> Iterator[Address]:
+    with contextlib.closing(listener) as changes:
         while True:
-            for message in _messages(route, tracker.due):
-                _feed(tracker, message, found[0])
+            there = _within(netns, lambda: _addresses(interface))
+            tracker.see(there or {}, time.monotonic())
             ready = tracker.decide(time.monotonic())
             if ready is None:
-                continue
-            if move(*ready):
-                tracker.moved(ready[1])
+                _wait(changes, tracker.due)
+            elif move(*ready):
+                tracker.moved(ready[1], time.monotonic())
                 yield ready[1]
             else:
                 tracker.give_up()
 
 
-def _feed(tracker: AddressTracker, message: Any, ifindex: int) -> None:
-    change = read_change(message, ifindex)
-    if change is not None:
-        tracker.feed(change, time.monotonic())
+def _within(netns: Netns | None, work: Callable[[], T]) -> T:
+    if netns is None:
+        return work()
+    fd = open_netns(netns)
+    try:
+        return in_netns(fd, work)
+    finally:
+        os.close(fd)
 
 
-def _messages(route: Any, due: float | None) -> list[Any]:
+def _addresses(interface: str) -> dict[Address, Rank] | None:
+    """All addresses of an interface; None if there is no such interface."""
+    try:
+        from pyroute2 import IPRoute, NetlinkError  # type: ignore[import-untyped]
+    except ImportError:
+        raise UsageError(
+            "watching an interface needs pyroute2: pip install 'pyxfrm[net]'"
+        ) from None
+    with IPRoute() as route:
+        try:
+            found = route.link_lookup(ifname=interface)
+            messages = list(route.get_addr(index=found[0])) if found else None
+        except NetlinkError:
+            return None  # it went between the two questions
+    return None if messages is None else dict(map(_read, messages))
+
+
+def _read(message: Any) -> tuple[Address, Rank]:
+    attrs = dict(message["attrs"])
+    address = ip(attrs.get("IFA_LOCAL") or attrs["IFA_ADDRESS"])
+    return address, rank_of(attrs.get("IFA_FLAGS", message["flags"]), message["scope"])
+
+
+def _listener() -> socket.socket:
+    """A socket that becomes readable when links or addresses change."""
+    made = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+    )
+    made.bind((0, _GROUPS))
+    return made
+
+
+def _wait(changes: socket.socket, due: float | None) -> None:
+    """Until something changes, or until ``due``. What the messages say is not read."""
     left = None if due is None else max(0.0, due - time.monotonic())
-    readable, _, _ = select.select([route.fileno()], [], [], left)
-    return list(route.get()) if readable else []
+    readable, _, _ = select.select([changes], [], [], left)
+    while readable:
+        try:
+            changes.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue  # ENOBUFS: some were lost, and the table is looked up anyway
 
 
 def heed(
     events: EventStream,
     tracker: MappingTracker,
-    port_of: Callable[[SaId], int],
+    seen: Callable[[SaId], Peer | None],
     move: Callable[[Wish], bool],
 ) -> Iterator[Wish]:
     """Listen to MAPPING events and make the moves; yields each that was made."""
@@ -203,6 +311,6 @@ def heed(
         event = events.poll(None if due is None else max(0.0, due - time.monotonic()))
         if isinstance(event, MappingChanged):
             tracker.feed(event, time.monotonic())
-        wish = tracker.decide(time.monotonic(), port_of)
+        wish = tracker.decide(time.monotonic(), seen)
         if wish is not None and move(wish):
             yield wish
