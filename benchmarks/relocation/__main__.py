@@ -1,34 +1,42 @@
-"""Measures relocations on real kernels: `python -m benchmarks.relocation [--only NAME ...] [--moves N] [--json FILE]`.
+"""Measures relocations on real kernels: `python -m benchmarks.relocation [--only PART ...] [--moves N] [--cpu N] [--results FILE]`.
 
     window   how long outbound traffic is blocked, against C doing the same calls and against `recreate`
     kinds    100 moves of each kind, 1,000 and 5,000 packets/s: lost, twice, in clear, numbers used again
     zero     `hold` and `gap`: 1,000 moves at 5,000 packets/s; also under 5 ms of delay, and forwarded
     old      the fallbacks, on Linux 6.12
     plot     a picture of arrivals around a move for each strategy, to docs/
+    write    no measurement: the tables of docs/relocation.md from the results
 
-It needs gcc, ip and tc. Machines are noisy: a guest that stands still loses packets of its own, so `none` (no move at all) is measured beside.
+Each run of some 100 moves is a line of the results file as soon as it is done; a run that is there already is not made again. It needs gcc, ip and tc, and a CPU of
+its own (--cpu): a guest that stands still tells nothing about relocations.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from benchmarks.relocation.scene import KINDS
+from benchmarks.relocation import tables
+from benchmarks.relocation.cells import PARTS, Row, rows
 from pyxfrm.lab import Lab
+from pyxfrm.lab.boot import Options
 from pyxfrm.relocation.report import Arrival, draw
 
 HERE = Path(__file__).parent
-DOCS = HERE.parents[1] / "docs"
+ROOT = HERE.parents[1]
+DOCS = ROOT / "docs"
+RESULTS = HERE / "results.jsonl"
 MEASURE = "benchmarks.relocation.guest:measure"
-HEADS = ("lost", "a move", "refused", "late", "twice", "clear", "numbers", "IVs", "gap ms", "us")
+WINDOW = "benchmarks.relocation.window:measure"
+QUIET = 10  # seconds for which the guest is watched
 
 
 def main() -> int:
@@ -36,23 +44,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--only", action="append", choices=list(PARTS), help="default: all parts")
-    parser.add_argument("--moves", type=int, help="moves a cell (default: 100; zero: 1000)")
-    parser.add_argument("--json", metavar="FILE", help="all numbers, too")
+    names = [*PARTS, "plot", "write"]
+    parser.add_argument("--only", action="append", choices=names, help="default: all parts")
+    parser.add_argument("--moves", type=int, help="moves a row (default: 100; zero: 1000)")
+    parser.add_argument("--cpu", type=int, help="stay on this CPU, with priority")
+    parser.add_argument("--results", type=Path, default=RESULTS, help=f"default: {RESULTS.name}")
     words = parser.parse_args()
-    numbers: dict[str, Any] = {}
+    _settle_on(words.cpu)
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "traffic"
         source = HERE / "traffic.c"
         subprocess.run(["gcc", "-O2", "-o", str(program), str(source)], check=True)
-        for name in words.only or PARTS:
-            kernel, part = PARTS[name]
-            with Lab(kernel) as lab:
-                say(f"\n## {name} (Linux {lab.release})\n")
-                numbers[name] = part(lab, str(program), words.moves)
-    if words.json:
-        Path(words.json).write_text(json.dumps(numbers, indent=1))
+        for name in words.only or names:
+            if name == "plot":
+                plot(str(program))
+            elif name == "write":
+                tables.write(DOCS / "relocation.md", _results(words.results))
+            else:
+                part(name, str(program), words.moves, words.results)
     return 0
+
+
+def _settle_on(cpu: int | None) -> None:
+    """The guest inherits both. Not real-time priority: the host throttles that for 50 ms each second."""
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+        with contextlib.suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, -15)
 
 
 def say(text: str) -> None:
@@ -61,116 +79,79 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def window(lab: Lab, program: str, moves: int | None) -> Any:
-    """The blocked window."""
-    words = {"program": program, "moves": moves or 100}
-    found = lab.call("benchmarks.relocation.window:measure", words)
-    say(
-        "| way | until the last send returned: library, C, C one by one | until all answers were read |"
-    )
-    say("|---|---|---|")
-    for way, by in found.items():
-        columns = [
-            list(zip(*by.get(who, []), strict=True)) for who in ("python", "c", "c one by one")
+def _results(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _boot(kernel: str) -> Lab:
+    # The guest imports what this process can import.
+    os.environ["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    return Lab(kernel, options=Options(memory="1G"))
+
+
+def part(name: str, program: str, moves: int | None, path: Path) -> None:
+    """Make what is missing of a part."""
+    done = [(r["part"], r["names"], r["cell"]) for r in _results(path)]
+    wanted = rows(name, moves)
+    for kernel in dict.fromkeys(row.kernel for row in wanted):
+        todo = [
+            (row, {**cell, "run": number})
+            for row in wanted
+            if row.kernel == kernel
+            for number, cell in enumerate(row.cells)
+            if (name, list(row.names), {**cell, "run": number}) not in done
         ]
-        cells = [
-            " / ".join(f"{median(column[n]):.0f}" if column else "-" for column in columns)
-            for n in (0, 1)
-        ]
-        say(f"| {way} | {cells[0]} | {cells[1]} |")
-    return found
+        if todo:
+            with _boot(kernel) as lab:
+                _run(lab, todo, program, path)
 
 
-def _cells(lab: Lab, program: str, cells: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
-    say(f"| what | {' | '.join(HEADS)} |")
-    say("|---" * (len(HEADS) + 1) + "|")
-    made = []
-    for cell in cells:
-        found = lab.call(MEASURE, {"program": program, **cell}, timeout=1800)
-        name = " ".join(str(value) for value in cell.values())
-        moves = max(1, found["moves"])
-        span = f"{median(found['windows_us']):.0f}" if found["windows_us"] else "-"
-        row = [
-            found["lost"],
-            f"{found['lost'] / moves:.3f}",
-            *(
-                found[key]
-                for key in ("refused", "late", "twice", "clear", "numbers_again", "ivs_again")
-            ),
-            found["gap_ms"],
-            span,
-        ]
-        say(f"| {name} | {' | '.join(map(str, row))} |")
-        if set(found["states"]) - {"moved"} or found["troubles"] or found["account"]:
-            say(f"  {found['states']} {found['account']} {found['troubles']}")
-        made.append({"cell": cell, **found})
-    return made
+def _run(lab: Lab, todo: list[tuple[Row, dict[str, Any]]], program: str, path: Path) -> None:
+    guest = {"kernel": lab.release, **_quietness(lab, program)}
+    say(f"{guest}")
+    for row, cell in todo:
+        began = time.monotonic()
+        words = {name: value for name, value in cell.items() if name != "run"}
+        function = WINDOW if row.part == "window" else MEASURE
+        found = lab.call(function, {"program": program, **words}, timeout=1800)
+        took = round(time.monotonic() - began, 1)
+        record = {"part": row.part, "names": row.names, "cell": cell, "guest": guest, "took": took}
+        with path.open("a") as file:
+            file.write(json.dumps({**record, "found": tables.brief(found)}) + "\n")
+        say(f"{' '.join(row.names)} {cell.get('flow', '')} {took} s: {tables.headline(found)}")
 
 
-def kinds(lab: Lab, program: str, moves: int | None) -> Any:
-    """Every kind of move under the block policy, and no move at all."""
-
-    def cells() -> Iterator[dict[str, Any]]:
-        for rate in (1000, 5000):
-            yield {"kind": "address", "strategy": "none", "rate": rate, "moves": 50, "pause": 0.1}
-            for kind in KINDS:
-                for flow in ("in", "out"):
-                    if kind != "four" and not (kind == "hosts" and flow == "in"):
-                        yield {"kind": kind, "rate": rate, "flow": flow, "moves": moves or 100}
-
-    return _cells(lab, program, cells())
+def _quietness(lab: Lab, program: str) -> dict[str, Any]:
+    """How often the guest stands still: the worth of all that follows."""
+    done = lab.run([program, "pauses", str(QUIET)], timeout=10 * QUIET)
+    reads, pauses, longest = (int(word) for word in done.stdout.split())
+    return {
+        "watched_s": QUIET,
+        "reads": reads,
+        "pauses_over_1_ms": pauses,
+        "longest_us": longest,
+    }
 
 
-def zero(lab: Lab, program: str, moves: int | None) -> Any:
-    """The two that lose nothing."""
-
-    def cells() -> Iterator[dict[str, Any]]:
-        many = moves or 1000
-        for strategy in ("hold", "gap"):
-            for flow in ("in", "out"):
-                base = {"strategy": strategy, "flow": flow}
-                yield {**base, "moves": many}
-                yield {**base, "moves": max(1, many // 5), "delay_ms": 5.0}
-                yield {**base, "moves": max(1, many // 5), "forward": True}
-
-    return _cells(lab, program, cells())
-
-
-def old(lab: Lab, program: str, moves: int | None) -> Any:
-    """Kernels without MIGRATE_STATE."""
-
-    def cells() -> Iterator[dict[str, Any]]:
-        for strategy in ("migrate", "recreate"):
-            for rate in (1000, 5000):
-                yield {"strategy": strategy, "rate": rate, "moves": moves or 100}
-
-    return _cells(lab, program, cells())
-
-
-def plot(lab: Lab, program: str, moves: int | None) -> Any:
+def plot(program: str) -> None:
     """Pictures."""
-    for strategy in ("migrate-state", "hold", "gap", "recreate"):
-        cell = {"strategy": strategy, "moves": moves or 1, "pause": 0.3, "keep": True}
-        found = lab.call(MEASURE, {"program": program, **cell})
-        begin = found["marks"][0]
-        near = [
-            Arrival(at / 1e9, 0, number)
-            for at, number in found["arrivals"]
-            if begin - 0.06 < at / 1e9 < begin + 0.14
-        ]
-        path = DOCS / f"relocation-{strategy}.svg"
-        path.write_text(draw(near, [], f"{strategy}: 5,000 packets/s around one move"))
-        say(f"{path}: {len(near)} packets")
-    return None
+    with _boot("7.2") as lab:
+        for strategy in ("migrate-state", "hold", "gap", "recreate"):
+            kind = "both" if strategy == "gap" else "address"
+            cell = {"strategy": strategy, "kind": kind, "moves": 1, "pause": 0.3, "keep": True}
+            found = lab.call(MEASURE, {"program": program, **cell})
+            begin = found["marks"][0]
+            near = [
+                Arrival(at / 1e9, 0, number)
+                for at, number in found["arrivals"]
+                if begin - 0.02 < at / 1e9 < begin + 0.06
+            ]
+            path = DOCS / f"relocation-{strategy}.svg"
+            path.write_text(draw(near, [], f"{strategy}: 5,000 packets/s around one move"))
+            say(f"{path}: {len(near)} packets")
 
-
-PARTS = {
-    "window": ("7.2", window),
-    "kinds": ("7.2", kinds),
-    "zero": ("7.2", zero),
-    "old": ("6.12", old),
-    "plot": ("7.2", plot),
-}
 
 if __name__ == "__main__":
     sys.exit(main())

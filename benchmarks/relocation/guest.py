@@ -1,21 +1,31 @@
-"""One measurement, inside the lab's kernel: traffic, relocations under it, and the account."""
+"""One measurement, inside the lab's kernel: traffic, relocations under it, and the account.
+
+The guest has one CPU. What only a measurement does (planning the next move, listening) must not keep the traffic from being sent, so this process has the lowest priority while it
+plans (SCHED_IDLE); the driver takes what priority it wants.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import signal
 import socket
 import struct
 import subprocess
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.relocation.account import UNCOUNTED, rises, shared_snapshot, snapshot
 from benchmarks.relocation.scene import (
     KINDS,
+    NAMES,
     PORT,
     A,
     B,
@@ -25,19 +35,22 @@ from benchmarks.relocation.scene import (
     network_down,
     network_up,
 )
+from benchmarks.relocation.stopwatch import Stopwatch
+from pyxfrm.client import Xfrm
 from pyxfrm.model import Default
 from pyxfrm.relocation.blocks import Guard
-from pyxfrm.relocation.commands import Batch, Script
-from pyxfrm.relocation.driver import Driver, Moment
+from pyxfrm.relocation.driver import Driver
 from pyxfrm.relocation.ends import KernelEnd
 from pyxfrm.relocation.facts import Facts, Features
 from pyxfrm.relocation.footprint import whole
+from pyxfrm.relocation.haste import wait
 from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Plan, Strategy
 from pyxfrm.relocation.plan import make_pair
 from pyxfrm.relocation.survey import survey
 from pyxfrm.relocation.wish import Wish
+from pyxfrm.transport.kernel import KernelTransport
 
 FRAME = struct.Struct("=QIIQI")
 ENTRY = struct.Struct("=QQ")
@@ -46,7 +59,13 @@ UDP_ENCAP, ESPINUDP = 100, 2
 
 @dataclass
 class Cell:
-    """What one measurement is about; see ``__main__`` for the words."""
+    """What one measurement is about; see :mod:`benchmarks.relocation.cells`.
+
+    ``strategy``  "auto": what the plan chooses; "none": no move at all
+    ``flow``      which way the packets go: "out" of the end that moves, or "in"
+    ``hogs``      processes that want the whole CPU
+    ``asleep``    the drain is a sleep and nothing else
+    """
 
     program: str
     kind: str = "address"
@@ -63,12 +82,14 @@ class Cell:
     drain_ms: float | None = None
     durable: bool = False
     keep: bool = False
+    hogs: int = 0
+    asleep: bool = False
 
 
 class Stream:
     """Numbered packets from one side to the other, and ears on the wire."""
 
-    def __init__(self, cell: Cell, folder: Path, ends: tuple[str, str], rate: int) -> None:
+    def __init__(self, cell: Cell, folder: Path, ends: tuple[str, str]) -> None:
         self.folder = folder
         near, far = ("one", "two") if cell.flow == "out" else ("two", "one")
         if cell.forward:
@@ -79,18 +100,25 @@ class Stream:
             for name, device in (("one", "one-two"), ("two", "two-one"))
         ]
         time.sleep(0.3)
-        self.sender = _start(near, cell.program, "send", ends[0], ends[1], str(PORT), str(rate))
+        self.sender = _start(
+            near, cell.program, "send", ends[0], ends[1], str(PORT), str(cell.rate)
+        )
+        self.began = time.monotonic()
 
-    def stop(self, delay: float) -> tuple[int, int]:
-        """Packets that were sent, and how many of these sends were refused."""
+    def stop(self, delay: float) -> Counter[int]:
+        """Packets that were sent (under 0), and of these, by errno, how many were refused."""
         self.sender.send_signal(signal.SIGTERM)
-        sent, refused = (int(word) for word in self.sender.communicate()[0].split())
+        self.took = time.monotonic() - self.began
+        totals, *refused = self.sender.communicate()[0].splitlines()
+        sent, self.turns = map(int, totals.split())
         time.sleep(0.5 + 2 * delay)
         for process in (self.sink, *self.taps):
             process.send_signal(signal.SIGTERM)
         self.tap_drops = sum(int(tap.communicate()[0]) for tap in self.taps)
         self.sink.communicate()
-        return sent, refused
+        return Counter({0: sent}) + Counter(
+            {int(code): int(times) for code, times in (line.split() for line in refused)}
+        )
 
 
 def _start(netns: str, *words: str) -> subprocess.Popen[str]:
@@ -103,9 +131,9 @@ def _start(netns: str, *words: str) -> subprocess.Popen[str]:
 class Tally:
     """Times and counts of all moves of a cell."""
 
-    states: dict[str, int] = field(default_factory=dict)
+    states: Counter[str] = field(default_factory=Counter)
+    strategies: Counter[str] = field(default_factory=Counter)
     windows: list[float] = field(default_factory=list)
-    scripts: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
     account: dict[str, int] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
@@ -120,18 +148,42 @@ def measure(words: dict[str, Any]) -> dict[str, Any]:
         stack.callback(network_down)
         network_up(cell.delay_ms)
         kind = KINDS[cell.kind]()
-        ends = (KernelEnd("one"), KernelEnd("two"))
+        watches = [Stopwatch(KernelTransport(name)) for name in ("one", "two")]
+        ends = (
+            KernelEnd("one", Xfrm(transport=watches[0])),
+            KernelEnd("two", Xfrm(transport=watches[1])),
+        )
         install(cell.kind, kind, (ends[0].xfrm, ends[1].xfrm))
         for end in ends:
             _open_ports(end, kind, stack)
             if kind.hosts:
                 end.xfrm.set_defaults(outbound=Default.BLOCK)
-        streams = _streams(cell, kind, folder)
+        before = _counters()
+        stream = _stream(cell, kind, folder)
+        for _ in range(cell.hogs):
+            hog = subprocess.Popen(["sh", "-c", "while :; do :; done"])
+            stack.callback(hog.wait)
+            stack.callback(hog.kill)
         time.sleep(0.5)
-        tally = _relocate(cell, kind, ends, folder)
-        delay = cell.delay_ms / 1000
-        counts = [stream.stop(delay) for stream in streams]
-        return _account(cell, streams, counts, tally)
+        with contextlib.nullcontext() if cell.hogs else _at_low_priority():
+            tally = _relocate(cell, kind, ends, watches, folder)
+        counts = stream.stop(cell.delay_ms / 1000)
+        tally.account = rises(before, _counters())
+        return _account(cell, stream, counts, tally)
+
+
+def _counters() -> list[Counter[str]]:
+    found = [snapshot(KernelEnd(name).read) for name in NAMES]
+    return [*found, shared_snapshot()]
+
+
+@contextlib.contextmanager
+def _at_low_priority() -> Iterator[None]:
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _open_ports(end: KernelEnd, kind: Kind, stack: contextlib.ExitStack) -> None:
@@ -143,36 +195,33 @@ def _open_ports(end: KernelEnd, kind: Kind, stack: contextlib.ExitStack) -> None
         sock.bind(("0.0.0.0", port))
 
 
-def _streams(cell: Cell, kind: Kind, folder: Path) -> list[Stream]:
+def _stream(cell: Cell, kind: Kind, folder: Path) -> Stream:
     if kind.hosts:
-        return [
-            Stream(cell, _sub(folder, str(source)), _turn(cell, str(source), str(C)), cell.rate)
-            for source in (A, B)
-        ]
+        # Of two hosts only the one that has the SA may send: the sender goes where it may.
+        return Stream(cell, folder, (f"{A},{B}", str(C)))
     last = "9" if cell.forward else "1"
-    return [Stream(cell, folder, _turn(cell, f"10.1.0.{last}", f"10.2.0.{last}"), cell.rate)]
+    return Stream(cell, folder, _turn(cell, f"10.1.0.{last}", f"10.2.0.{last}"))
 
 
 def _turn(cell: Cell, one: str, two: str) -> tuple[str, str]:
     return (one, two) if cell.flow == "out" else (two, one)
 
 
-def _sub(folder: Path, name: str) -> Path:
-    made = folder / name
-    made.mkdir()
-    return made
-
-
 # -- the moves -----------------------------------------------------------------------------------------
 
 
-def _relocate(cell: Cell, kind: Kind, ends: tuple[KernelEnd, KernelEnd], folder: Path) -> Tally:
+def _relocate(
+    cell: Cell,
+    kind: Kind,
+    ends: tuple[KernelEnd, KernelEnd],
+    watches: list[Stopwatch],
+    folder: Path,
+) -> Tally:
     journal = Journal(folder / "journal.db", durable=cell.durable)
-    moments: list[Moment] = []
-    driver = Driver(ends, journal, listener=moments.append)
+    driver = Driver(ends, journal, sleep=time.sleep if cell.asleep else wait)
     features = survey(ends[0]).features
     options = Options(
-        None if cell.strategy == "none" else Strategy(cell.strategy),
+        None if cell.strategy in ("none", "auto") else Strategy(cell.strategy),
         Guard(cell.guard),
         split=cell.split,
         dual=cell.dual,
@@ -186,17 +235,18 @@ def _relocate(cell: Cell, kind: Kind, ends: tuple[KernelEnd, KernelEnd], folder:
             continue
         wish = kind.back if n % 2 else kind.forth
         plans = _plans(cell, wish, ends, options, features)
-        moments.clear()
+        for watch in watches:
+            watch.clear()
         began = time.monotonic()
         tally.marks.append(began)
         outcome = driver.relocate(*plans)
         tally.whole.append(time.monotonic() - began)
-        tally.states[outcome.state.value] = tally.states.get(outcome.state.value, 0) + 1
+        tally.states[outcome.state.value] += 1
+        tally.strategies[plans[0].strategy.value] += 1
         tally.troubles += outcome.troubles[:1]
-        for counters in outcome.account:
-            for name, rise in counters.items():
-                tally.account[name] = tally.account.get(name, 0) + rise
-        _times(moments, tally)
+        sends = [send for watch in watches for send in watch.sends]
+        first, last = min(send[0] for send in sends), max(send[1] for send in sends)
+        tally.windows.append(last - first)
         if outcome.state is not State.MOVED:
             break
         time.sleep(cell.pause)
@@ -230,58 +280,37 @@ def _plans(
     return plans
 
 
-def _times(moments: list[Moment], tally: Tally) -> None:
-    """How long each script took: all datagrams out, all answers in."""
-    for moment in moments:
-        command = moment.command
-        if isinstance(command, Script):
-            tally.scripts.append(moment.took)
-            if any(_moves(part) for part in command.parts):
-                tally.windows.append(moment.took)
-
-
-def _moves(part: Any) -> bool:
-    from pyxfrm.relocation.commands import AddSa, Migrate, MigrateByPolicy
-
-    return isinstance(part, Batch) and any(
-        isinstance(c, AddSa | Migrate | MigrateByPolicy) for c in part.commands
-    )
-
-
 # -- the account ---------------------------------------------------------------------------------------
 
 
-def _account(
-    cell: Cell, streams: list[Stream], counts: list[tuple[int, int]], tally: Tally
-) -> dict[str, Any]:
-    sent = sum(count[0] for count in counts)
-    refused = sum(count[1] for count in counts)
-    entries = [list(ENTRY.iter_unpack((s.folder / "sink").read_bytes())) for s in streams]
-    numbers = [[number for _, number in some] for some in entries]
-    arrived = sum(len(set(some)) for some in numbers)
-    twice = sum(len(some) - len(set(some)) for some in numbers)
-    late = sum(_late(some) for some in numbers)
-    gap = max(_longest(some) for some in entries)
-    wire = _wire(streams)
+def _account(cell: Cell, stream: Stream, counts: Counter[int], tally: Tally) -> dict[str, Any]:
+    entries = list(ENTRY.iter_unpack((stream.folder / "sink").read_bytes()))
+    numbers = [number for _, number in entries]
+    sent = counts.pop(0)
+    lost = sent - len(set(numbers))
+    known = sum(tally.account.values()) + sum(counts[code] for code in UNCOUNTED)
+    known -= min(stream.turns, tally.account.get("OutPolBlock", 0))
     made = {
         "moves": sum(tally.states.values()),
-        "states": tally.states,
+        "states": dict(tally.states),
+        "strategies": dict(tally.strategies),
         "sent": sent,
-        "refused": refused,
-        "lost": sent - arrived,
-        "twice": twice,
-        "late": late,
-        "gap_ms": round(gap / 1e6, 2),
-        **wire,
-        "windows_us": [round(1e6 * t) for t in tally.windows],
-        "scripts_us": [round(1e6 * t) for t in tally.scripts],
-        "whole_ms": round(1e3 * sorted(tally.whole)[len(tally.whole) // 2], 1),
+        "rate": round(sent / stream.took),
+        "refused": {errno.errorcode[code]: times for code, times in counts.items() if times},
+        "lost": lost,
+        "unexplained": lost - known,
         "account": tally.account,
+        "twice": len(numbers) - len(set(numbers)),
+        "late": _late(numbers),
+        "gap_ms": round(_longest(entries) / 1e6, 2),
+        **_wire(stream),
+        "windows_us": [round(1e6 * t) for t in tally.windows],
+        "whole_ms": round(1e3 * sorted(tally.whole)[len(tally.whole) // 2], 1),
         "troubles": tally.troubles[:3],
-        "tap_drops": sum(s.tap_drops for s in streams),
+        "tap_drops": stream.tap_drops,
     }
     if cell.keep:
-        made["arrivals"] = entries[0]
+        made["arrivals"] = entries
         made["marks"] = tally.marks
     return made
 
@@ -299,21 +328,18 @@ def _longest(entries: list[tuple[int, int]]) -> int:
     return max((b - a for a, b in pairwise(times)), default=0)
 
 
-def _wire(streams: list[Stream]) -> dict[str, int]:
+def _wire(stream: Stream) -> dict[str, int]:
     """What left each gateway: sequence numbers and IVs of a key are unique, nothing is in clear."""
     clear = numbers_again = ivs_again = 0
-    for stream in streams:
-        for name in ("one", "two"):
-            seen: set[tuple[int, int]] = set()
-            ivs: set[tuple[int, int]] = set()
-            for _, spi, number, iv, kind in FRAME.iter_unpack((stream.folder / name).read_bytes()):
-                if kind == 3:
-                    clear += 1
-                    continue
-                numbers_again += (spi, number) in seen
-                ivs_again += (spi, iv) in ivs
-                seen.add((spi, number))
-                ivs.add((spi, iv))
-        if len(streams) > 1:
-            break  # both streams of hosts share the wire
+    for name in ("one", "two"):
+        seen: set[tuple[int, int]] = set()
+        ivs: set[tuple[int, int]] = set()
+        for _, spi, number, iv, kind in FRAME.iter_unpack((stream.folder / name).read_bytes()):
+            if kind == 3:
+                clear += 1
+                continue
+            numbers_again += (spi, number) in seen
+            ivs_again += (spi, iv) in ivs
+            seen.add((spi, number))
+            ivs.add((spi, iv))
     return {"clear": clear, "numbers_again": numbers_again, "ivs_again": ivs_again}

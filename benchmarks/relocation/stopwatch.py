@@ -10,7 +10,7 @@ import time
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import NLM_F_ACK
-from pyxfrm.transport.base import Lost, Wrapper
+from pyxfrm.transport.base import Lost, Transport, Wrapper
 from pyxfrm.wire.netlink import frames
 
 _HEADER = struct.Struct("=IHHII")
@@ -22,6 +22,10 @@ class Stopwatch(Wrapper):
 
     sends: list[tuple[float, float, float, bytes]]
     _timing = False
+
+    def __init__(self, inner: Transport) -> None:
+        super().__init__(inner)
+        self.clear()
 
     def clear(self) -> None:
         """Forget what was timed."""

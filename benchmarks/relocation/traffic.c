@@ -1,10 +1,12 @@
 /*
  * Traffic, and what became of it: three small programs in one, so that the measured host has no interpreter in its way.
  *
- *   traffic send SADDR DADDR PORT RATE            numbered UDP packets of 256 bytes, until SIGTERM; prints how many
+ *   traffic send SADDR[,SADDR] DADDR PORT RATE    numbered UDP packets of 256 bytes, until SIGTERM; prints how many, how many of these the other
+ *                                                 source could send when one was refused with EPERM, and the errnos of all others, with their numbers
  *   traffic sink ADDR PORT FILE                   what arrives: (u64 time in ns, u64 number), until SIGTERM
  *   traffic tap DEVICE PORT FILE                  outgoing frames: (u64 time, u32 spi, u32 seq, u64 iv, u32 kind), until SIGTERM
- *                                                 kind 1 ESP, 2 ESP in UDP, 3 our UDP packets in clear
+ *                                                 kind 1 ESP, 2 ESP in UDP, 3 our UDP packets in clear (PORT and the nine after it)
+ *   traffic pauses SECONDS                        reads the clock in a loop: prints reads, pauses over 1 ms, the longest in us
  *   traffic calls FILE                            netlink: see calls() below
  *
  * Times are CLOCK_MONOTONIC. IPv4 and IPv6.
@@ -111,24 +113,43 @@ static int run_send(char **argv)
 {
 	struct sockaddr_storage there;
 	socklen_t size = address(argv[1], atoi(argv[2]), &there);
-	int fd = udp_at(argv[0], 0);
-	uint64_t step = 1000000000ull / atoi(argv[3]), due = now_ns(), number = 0, refused = 0;
+	char *other = strchr(argv[0], ',');
+	int fds[2], from = 0;
+	uint64_t step = 1000000000ull / atoi(argv[3]), due, number = 0, turns = 0;
+	static uint64_t refused[4096];
 	uint8_t packet[256] = { 0 };
 
+	if (other)
+		*other++ = 0;
+	fds[0] = udp_at(argv[0], 0);
+	fds[1] = other ? udp_at(other, 0) : fds[0];
+	due = now_ns();
 	while (!stopping) {
 		struct timespec until = { due / 1000000000ull, due % 1000000000ull };
+		ssize_t gone;
 
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
-		/* A host that stood still must not be made up for in one burst. */
-		if (now_ns() > due + 20000000)
+		/* What was not sent because the machine stood still is not made up for in one burst. */
+		if (now_ns() > due + 2000000)
 			due = now_ns();
 		memcpy(packet, &number, sizeof(number));
-		if (sendto(fd, packet, sizeof(packet), 0, (void *)&there, size) < 0)
-			refused++;
+		gone = sendto(fds[from], packet, sizeof(packet), 0, (void *)&there, size);
+		if (gone < 0 && errno == EPERM && other) {
+			gone = sendto(fds[!from], packet, sizeof(packet), 0, (void *)&there, size);
+			if (gone >= 0) {
+				from = !from;
+				turns++;
+			}
+		}
+		if (gone < 0)
+			refused[errno]++;
 		number++;
 		due += step;
 	}
-	printf("%llu %llu\n", (unsigned long long)number, (unsigned long long)refused);
+	printf("%llu %llu\n", (unsigned long long)number, (unsigned long long)turns);
+	for (int code = 0; code < 4096; code++)
+		if (refused[code])
+			printf("%d %llu\n", code, (unsigned long long)refused[code]);
 	return 0;
 }
 
@@ -180,7 +201,7 @@ static int look(const uint8_t *packet, size_t length, int port, struct frame *fr
 	if (proto == IPPROTO_UDP) {
 		uint16_t dport = packet[at + 2] << 8 | packet[at + 3];
 
-		if (dport == port) {
+		if (dport >= port && dport < port + 10) {
 			frame->kind = 3;
 			return 1;
 		}
@@ -234,6 +255,23 @@ static int run_tap(char **argv)
 	getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
 	printf("%u\n", stats.tp_drops);
 	save(&log, argv[2]);
+	return 0;
+}
+
+static int run_pauses(char **argv)
+{
+	uint64_t end = now_ns() + atoi(argv[0]) * 1000000000ull, last = now_ns(), reads = 0, pauses = 0, longest = 0;
+
+	while (last < end) {
+		uint64_t now = now_ns(), pause = now - last;
+
+		pauses += pause > 1000000;
+		if (pause > longest)
+			longest = pause;
+		reads++;
+		last = now;
+	}
+	printf("%llu %llu %llu\n", (unsigned long long)reads, (unsigned long long)pauses, (unsigned long long)(longest / 1000));
 	return 0;
 }
 
@@ -300,6 +338,8 @@ int main(int argc, char **argv)
 		return run_sink(argv + 2);
 	if (argc == 5 && !strcmp(argv[1], "tap"))
 		return run_tap(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "pauses"))
+		return run_pauses(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "calls"))
 		return run_calls(argv + 2);
 	fprintf(stderr, "see the head of traffic.c\n");

@@ -279,7 +279,7 @@ def test_gap_writes_the_cut_down_before_it_copies() -> None:
                copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
-             wait 1 ms"""
+             wait 21 ms"""
         >> OK
     )
     book << "read 000000c1@198.51.100.1 at 0" >> replace(old, replay=replace(old.replay, oseq=1010))
@@ -302,7 +302,7 @@ def test_an_sa_that_outran_its_gap_is_lost_and_blocked() -> None:
                copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
-             wait 1 ms"""
+             wait 21 ms"""
         >> OK
     )
     book << "read 000000c1@198.51.100.1 at 0" >> replace(old, replay=replace(old.replay, oseq=5096))
@@ -346,7 +346,7 @@ def test_a_copy_that_was_used_is_not_taken_back() -> None:
         << """script
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
-             wait 1 ms"""
+             wait 21 ms"""
         >> OK
     )
     book << "read 000000c1@198.51.100.1 at 0" >> old

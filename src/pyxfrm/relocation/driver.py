@@ -5,18 +5,15 @@ and a kernel that shows what was done; :meth:`Driver.resume` goes on from these 
 
 Settings that a procedure changes are written down before they are changed and put back on every way out, by this process or by the one that resumes.
 
-While a :class:`~pyxfrm.relocation.commands.Script` runs, Python's collector rests and the process has real-time priority where it may: a pause between two batches
-is time that packets wait.
+While a :class:`~pyxfrm.relocation.commands.Script` runs, it is in a hurry (:mod:`pyxfrm.relocation.haste`): a pause between two batches is time that packets wait.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import gc
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any, TypeVar
@@ -24,7 +21,7 @@ from typing import Any, TypeVar
 from pyxfrm.client import Request, Ticket, verbs
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import PolicyId, SaId
-from pyxfrm.relocation import record
+from pyxfrm.relocation import haste, record
 from pyxfrm.relocation.commands import (
     DONE,
     UNKNOWN,
@@ -126,7 +123,7 @@ class Driver:
         listener: Listener | None = None,
         on_lost: Callable[[Outcome], None] | None = None,
         hurry: bool = True,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = haste.wait,
     ) -> None:
         self.ends = tuple(ends)
         self.journal = journal
@@ -240,7 +237,7 @@ class Driver:
             for part in command.parts
         ]
         replies: list[tuple[Answer, ...]] = []
-        with _hurry() if self.hurry else contextlib.nullcontext():
+        with haste.hurry() if self.hurry else contextlib.nullcontext():
             for part in ready:
                 if isinstance(part, Wait):
                     self.sleep(part.seconds)
@@ -368,32 +365,3 @@ def told(outcome: Outcome) -> dict[str, Any]:
         "troubles": list(outcome.troubles),
         "account": list(outcome.account),
     }
-
-
-# -- haste -----------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _hurry() -> Iterator[None]:
-    """No collector, and real-time priority where it is allowed."""
-    collects = gc.isenabled()
-    gc.disable()
-    was = _real_time()
-    try:
-        yield
-    finally:
-        if was is not None:
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, *was)
-        if collects:
-            gc.enable()
-
-
-def _real_time() -> tuple[int, os.sched_param] | None:
-    """Take SCHED_FIFO; the policy to go back to, None if nothing was changed."""
-    try:
-        was = os.sched_getscheduler(0), os.sched_getparam(0)
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    except (OSError, AttributeError):
-        return None
-    return was

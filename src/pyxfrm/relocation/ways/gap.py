@@ -37,7 +37,19 @@ from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, form_at, place_of, policy_at, used
 from pyxfrm.relocation.ways import hold, recreate
 
-__all__ = ["check_below_cut", "dual_accept", "make_cuts", "shifted", "switch", "switched", "way"]
+__all__ = [
+    "check_below_cut",
+    "drain",
+    "dual_accept",
+    "make_cuts",
+    "shifted",
+    "switch",
+    "switched",
+    "way",
+]
+
+# Seconds for a thread that was stopped in the middle of sending: two ticks of a slow kernel (HZ=100).
+LINGER = 0.02
 
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
@@ -136,7 +148,7 @@ def _switch_over(
     parts: list[Batch | Wait] = [Batch(tuple(first), end)] if first else []
     if plan.policies:
         parts.append(Batch(tuple(switch(plan, target)), end))
-        parts.append(Wait(plan.drain))
+        parts.append(drain(plan, waits=waits))
     # Outbound policies stand already; those that hold packets need the kick.
     last = [*moves, *_last(plan, sight, target, again=waits)]
     if last:
@@ -153,6 +165,12 @@ def shifted(plan: Plan, sight: Sight) -> list[KernelCommand]:
         return []
     ins = replace(plan, sas=tuple(m for m in plan.sas if m.dir == SaDir.IN and not m.same_tuple))
     return migrations(ins, sight, Target.NEW)
+
+
+def drain(*plans: Plan, waits: bool) -> Wait:
+    """Time for what is under way. The old SA stays meanwhile, so where no packet waits there is more of it."""
+    seconds = max(plan.drain for plan in plans)
+    return Wait(seconds if waits else seconds + LINGER)
 
 
 def _last(plan: Plan, sight: Sight, target: Target, *, again: bool) -> list[KernelCommand]:
@@ -223,7 +241,7 @@ def _back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     doubles = [m for m in plan.sas if place_of(m, sight) is Place.BOTH]
     if not doubles:
         return (yield from _move_back(run, end, plan, sight))
-    script = Script((Batch(tuple(switch(plan, target)), end), Wait(plan.drain)))
+    script = Script((Batch(tuple(switch(plan, target)), end), drain(plan, waits=False)))
     trouble = yield from run.do(script)
     if trouble is not Trouble.NONE:
         return trouble

@@ -82,7 +82,7 @@ def _hold(run: Run, sights: list[Sight]) -> Steps[Trouble]:
         _script(
             (0, gap.switch(run.plans[0], Target.NEW)),
             (1, gap.switch(run.plans[1], Target.NEW)),
-            max(plan.drain for plan in run.plans),
+            gap.drain(*run.plans, waits=True),
             (0, ins[0]),
             (1, [*ins[1], *outs[1]]),
             (0, outs[0]),
@@ -92,11 +92,11 @@ def _hold(run: Run, sights: list[Sight]) -> Steps[Trouble]:
     return trouble
 
 
-def _script(*parts: tuple[int, list[KernelCommand]] | float) -> Script:
+def _script(*parts: tuple[int, list[KernelCommand]] | Wait) -> Script:
     made: list[Batch | Wait] = []
     for part in parts:
-        if isinstance(part, float):
-            made.append(Wait(part))
+        if isinstance(part, Wait):
+            made.append(part)
         elif part[1]:
             made.append(Batch(tuple(part[1]), part[0]))
     return Script(tuple(made))
@@ -267,7 +267,7 @@ def _switch_over(
             (1, senders[1]),
             (0, switches[0]),
             (1, switches[1]),
-            hold_time(run),
+            gap.drain(*run.plans, waits=any(waits)),
             (0, ins[0]),
             (1, [*ins[1], *outs[1]]),
             (0, outs[0]),
@@ -275,11 +275,6 @@ def _switch_over(
     )
     yield from hold.let_go(*(end for end in ENDS if waits[end]))
     return trouble
-
-
-def hold_time(run: Run) -> float:
-    """Held flows wait until what was sent before has arrived."""
-    return max(plan.drain for plan in run.plans)
 
 
 def _holds(plan: Plan, sight: Sight) -> bool:
