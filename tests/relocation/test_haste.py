@@ -13,6 +13,7 @@ from pyxfrm.relocation.haste import CHANCES, hurry, wait
 
 def test_nothing_of_a_hurry_is_left() -> None:
     before = gc.isenabled(), os.sched_getscheduler(0)
+
     def fail() -> None:
         with hurry():
             assert not gc.isenabled()
