@@ -53,7 +53,7 @@ class Ways:
     def by_command(self, what: str) -> float:
         if what == "dump":
             return _timed([*XFRM, "policy", "list"])
-        return _timed([*XFRM, "-batch", str(self.files.text[what])])
+        return _timed([*XFRM, "-force", "-batch", str(self.files.text[what])])
 
     def by_c(self, what: str) -> float:
         assert self.c.stdin is not None
@@ -124,6 +124,7 @@ def measure(words: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
             "C, the same bytes": ways.by_c,
             "library, requests made before": ways.by_requests,
             "library, from typed values": ways.by_values,
+            "xfrm -force -batch": ways.by_command,
         }
         reading = {
             "ip xfrm policy": ways.by_ip,

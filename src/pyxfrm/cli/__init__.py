@@ -82,6 +82,8 @@ def _run(words: list[str]) -> int:
         from pyxfrm.cli.options import leading
 
         ahead = leading(words)
+        if ahead == len(words) or not {"-b", "-batch", "--batch"}.isdisjoint(words[:ahead]):
+            return _load("pyxfrm.cli.batch:main")(words)
         words = [*words[ahead : ahead + 1], *words[:ahead], *words[ahead + 1 :]]
     name, *rest = words
     if name in ("-h", "--help", "help"):

@@ -15,7 +15,7 @@ from pyxfrm.errors import UsageError
 if TYPE_CHECKING:
     from pyxfrm.cli.parse import Parsed
 
-__all__ = ["find_verb", "migrate", "monitor", "policy", "state", "tunnel"]
+__all__ = ["find_verb", "migrate", "monitor", "policy", "run", "state", "tunnel"]
 
 _LISTING = ((), ("list",), ("show",), ("list", "nokeys"))
 
@@ -35,8 +35,10 @@ def find_verb(name: str, word: str) -> str | None:
     return None
 
 
-def _run(name: str, argv: list[str]) -> int:
-    options, words = take(argv)
+def run(name: str, options: Options, words: list[str]) -> int:
+    """One command: the words after ``state``, ``policy``, ``monitor`` or ``migrate``."""
+    if options.batch is not None:
+        raise UsageError("-batch: the commands are in the file; it stands alone")
     plain = not options.json and options.family is None
     if plain and name in ("state", "policy") and tuple(words) in _LISTING:
         return _list(name, options, keys="nokeys" not in words)
@@ -92,24 +94,24 @@ def _list(name: str, options: Options, *, keys: bool) -> int:
 
 def state(argv: list[str]) -> int:
     """``xfrm state VERB ...``."""
-    return _run("state", argv)
+    return run("state", *take(argv))
 
 
 def policy(argv: list[str]) -> int:
     """``xfrm policy VERB ...``."""
-    return _run("policy", argv)
+    return run("policy", *take(argv))
 
 
 def monitor(argv: list[str]) -> int:
     """``xfrm monitor ...``."""
-    return _run("monitor", argv)
+    return run("monitor", *take(argv))
 
 
 def migrate(argv: list[str]) -> int:
     """``xfrm migrate ...``."""
-    return _run("migrate", argv)
+    return run("migrate", *take(argv))
 
 
 def tunnel(argv: list[str]) -> int:
     """``xfrm tunnel VERB ...``."""
-    return _run("tunnel", argv)
+    return run("tunnel", *take(argv))

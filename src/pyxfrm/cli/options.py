@@ -4,6 +4,7 @@
 -d, -details        (accepted)                                  --show-keys  keys too
 -o, -oneline        one record a line                           --engine NAME|PATH  an engine instead of the kernel
 -n, -netns NETNS    in this network namespace                   --timeout SECONDS   wait so long for an answer
+-b, -batch FILE     the commands in a file                      -force      with -batch: go on after a line that fails
 -4, -6, -f FAMILY   of this address family only             --force     take the SA that is found, though it is another
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "Options", "leading", "take"]
 
 _FLAGS = {
+    "-force": "go_on",
     "-s": "stats",
     "-stats": "stats",
     "-statistics": "stats",
@@ -41,6 +43,9 @@ _FLAGS = {
     "--force": "force",
 }
 _WITH_VALUE = {
+    "-b": "batch",
+    "-batch": "batch",
+    "--batch": "batch",
     "-n": "netns",
     "-netns": "netns",
     "--netns": "netns",
@@ -55,6 +60,8 @@ _TIMEOUT = 5.0  # seconds
 
 # For completion and the manual page: what to write, and what it does.
 OPTIONS = (
+    ("-batch FILE", "the commands in a file, one a line; - for standard input"),
+    ("-force", "with -batch: go on after a line that fails"),
     ("-s", "counters and limits too; twice: more"),
     ("-o", "one record a line"),
     ("-n NETNS", "in this network namespace: name, path or pid"),
@@ -77,6 +84,8 @@ OPTIONS = (
 class Options(NamedTuple):
     """What was asked for. ``stats``: how often."""
 
+    batch: str | None = None
+    go_on: bool = False
     stats: int = 0
     oneline: bool = False
     json: bool = False
@@ -170,6 +179,8 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         if not 0 < timeout < 1e9:
             raise UsageError(f"--timeout {values['timeout']}: must be over 0")
     return Options(
+        values.get("batch"),
+        "go_on" in flags,
         flags.get("stats", 0),
         "oneline" in flags,
         "json" in flags,
