@@ -24,6 +24,7 @@ def test_well_formed(said: str, points: list[tuple[float, float]]) -> None:
         svg.rect("band", x, y, x, y),
         svg.dots(points, "dots s0"),
         *svg.crosses(points),
+        svg.group(x, y, [svg.dashes([(x, y, x)], "dots s1")]),
     ]
     root = ET.fromstring(svg.document(100, 50, said, parts))
     assert root.get("viewBox") == "0 0 100 50"
@@ -31,7 +32,8 @@ def test_well_formed(said: str, points: list[tuple[float, float]]) -> None:
     assert found == [said] * 3
     paths = [e.get("d", "") for e in root.iter() if e.tag.endswith("path")]
     assert paths[0].count("M") == len(points)
-    assert len(paths) == (2 if points else 1)
+    assert len(paths) == (3 if points else 2)
+    assert paths[-1] == "M1.0 2.0H1.0"
 
 
 def test_light_and_dark_have_the_same_classes() -> None:

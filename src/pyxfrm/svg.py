@@ -3,10 +3,11 @@
 Colours are those of Okabe and Ito, which people with any colour vision can tell apart; what they mean is always said in words, too. A picture follows its reader's wish for light or
 dark. The sheet says it class by class and without variables: not every program that shows SVG knows those.
 
-    title, badge     text that stands out            page    what is behind everything
+    title, badge,    text that stands out            page    what is behind everything
+    strong
     end, middle      where text is aligned           frame, grid    lines around and across a plot
     faint            text that is less important     band    a time in which something was done
-    dots             many points as one path         missing crosses where something should be
+    dots, fine       many points as one path         missing crosses where something should be
     s0 ... s5        colours of series
 """
 
@@ -19,8 +20,11 @@ from html import escape
 __all__ = [
     "COLOURS",
     "crosses",
+    "dashes",
     "document",
     "dots",
+    "group",
+    "inline",
     "line",
     "rect",
     "sheet",
@@ -50,7 +54,8 @@ _INK = (
 _FORMS = """text { font: 12px system-ui, sans-serif }
 .title { font-size: 16px; font-weight: 600 } .end { text-anchor: end } .middle { text-anchor: middle }
 .badge { font-weight: 600; text-anchor: middle } .band { fill-opacity: .3 } .frame, .missing, .dots { fill: none }
-.missing { stroke-width: 1.6 } .dots { stroke-width: 3; stroke-linecap: round }"""
+.missing { stroke-width: 1.6 } .dots { stroke-width: 3; stroke-linecap: round }
+.fine { stroke-width: 2 } .strong { font-weight: 600 }"""
 
 
 def sheet() -> str:
@@ -60,15 +65,25 @@ def sheet() -> str:
     return "\n".join([_FORMS, *light, "@media (prefers-color-scheme: dark) {", *dark, "}"])
 
 
-def document(wide: float, tall: float, title: str, parts: Iterable[str], style: str = "") -> str:
-    """A whole file: its title is for those who do not see it; ``style``: after that of :func:`sheet`."""
+def document(wide: float, tall: float, title: str, parts: Iterable[str]) -> str:
+    """A whole file: its title is for those who do not see it."""
+    style = f"<style>{sheet()}</style>"
+    page = f'<rect class="page" width="{wide:g}" height="{tall:g}"/>'
+    return inline(wide, tall, title, [style, page, *parts]) + "\n"
+
+
+def inline(wide: float, tall: float, title: str, parts: Iterable[str]) -> str:
+    """A picture for an HTML page that has the :func:`sheet` itself, and a background."""
     head = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {tall:g}" role="img">',
         f"<title>{escape(title)}</title>",
-        f"<style>{sheet()}{style}</style>",
-        f'<rect class="page" width="{wide:g}" height="{tall:g}"/>',
     ]
-    return "\n".join([*head, *parts, "</svg>"]) + "\n"
+    return "\n".join([*head, *parts, "</svg>"])
+
+
+def group(x: float, y: float, parts: Iterable[str]) -> str:
+    """Parts, shifted."""
+    return "\n".join([f'<g transform="translate({x:g} {y:g})">', *parts, "</g>"])
 
 
 def text(x: float, y: float, words: str, kind: str = "") -> str:
@@ -96,6 +111,13 @@ def rect(kind: str, x: float, y: float, wide: float, tall: float) -> str:
 def dots(points: Iterable[tuple[float, float]], kind: str) -> str:
     """Many dots as one path: each is a line of no length with round ends."""
     return f'<path class="{kind}" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)}"/>'
+
+
+def dashes(points: Iterable[tuple[float, float, float]], kind: str) -> str:
+    """Many lines from left to right (x, y, to x) as one path; those of no length are dots."""
+    return (
+        f'<path class="{kind}" d="{"".join(f"M{x:.1f} {y:.1f}H{to:.1f}" for x, y, to in points)}"/>'
+    )
 
 
 def crosses(points: Iterable[tuple[float, float]]) -> list[str]:

@@ -10,6 +10,14 @@ import pytest
 from pyxfrm.cli import main
 from pyxfrm.cli.demo import flow, moves
 
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The report goes to a place of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 MOVES = [move.name for move in moves.JOURNEY]
 
 
@@ -18,11 +26,12 @@ def demo(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     status = main(["demo", *words])
     out, err = capsys.readouterr()
     assert err == ""
-    assert max(map(len, out.splitlines())) <= 80
+    lines = [line for line in out.splitlines() if not line.startswith("All of this")]
+    assert max(map(len, lines)) <= 80
     return status, " ".join(out.split())
 
 
-def test_packets_flow(capsys: pytest.CaptureFixture[str]) -> None:
+def test_packets_flow(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
     status, text = demo(capsys, "--only", "live", "--seconds", "4", "--rate", "100")
     assert status == 0
     done = len(MOVES) - text.count("left out:")
@@ -32,6 +41,30 @@ def test_packets_flow(capsys: pytest.CaptureFixture[str]) -> None:
     for name in MOVES:
         assert len(re.findall(name, text)) >= 2, name
     assert "delete and add" in text
+    report = cache / "pyxfrm" / "demo.html"
+    assert f"All of this with pictures: {report}" in text
+    sent = re.search(r"moves, (\d+) packets", text)
+    assert sent is not None
+    page = report.read_text()
+    assert f"lost of {sent[1]}" in page
+    assert "xfrm demo --only live --seconds 4 --rate 100" in page
+
+
+def test_the_figure_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    figure = tmp_path / "figure.svg"
+    words = ("--only", "live", "--seconds", "1", "--rate", "50", "--report", str(figure))
+    assert demo(capsys, *words)[0] == 0
+    assert figure.read_text().startswith("<svg")
+
+
+def test_a_report_that_cannot_be_written_is_told(
+    capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    cache.write_text("not a directory")
+    status, text = demo(capsys, "--only", "live", "--seconds", "1", "--rate", "50")
+    assert status == 0
+    assert "The report could not be written to" in text
+    assert "Not a directory" in text
 
 
 def test_replay_and_ways(capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,13 +96,26 @@ def test_without_cryptography(
 
 
 @pytest.mark.parametrize(
-    "words", [("--rate", "0"), ("--rate", "many"), ("--seconds", "0"), ("--only", "nothing")]
+    "words",
+    [
+        ("--rate", "0"),
+        ("--rate", "many"),
+        ("--seconds", "0"),
+        ("--only", "nothing"),
+        ("--report", "picture.gif"),
+        ("--report", "/no/such/directory/x.html"),
+    ],
 )
 def test_bad_words(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", *words]) == 2
     err = capsys.readouterr().err
     assert f"argument {words[0]}" in err
     assert "Traceback" not in err
+
+
+def test_a_report_of_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["demo", "--only", "ways", "--report", str(tmp_path / "x.svg")]) == 2
+    assert "--only ways leaves it out" in capsys.readouterr().err
 
 
 def test_the_readme_shows_what_happens() -> None:

@@ -6,6 +6,7 @@ both ends, errnos, full buffers), and :data:`NOBODY` stands for those that nothi
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,11 +71,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One scene. ``packets``: each arrival in the order in which it came; ``left_out``: packets that were not made, since the machine was too late for them."""
+    """One scene.
+
+    ``packets``   each arrival, in the order in which they came
+    ``missing``   packets that never came; ``sent``: about when, and ``arrived`` is the same
+    ``left_out``  how many were not made, since the machine was too late for them
+    """
 
     rate: float
     rows: Sequence[Row]
     packets: Sequence[Packet]
+    missing: Sequence[Packet]
     left_out: int
 
     @property
@@ -119,7 +126,26 @@ def account_of(scene: Scene) -> Account:
     """The account of a scene that was played."""
     packets = sorted(_packets(scene), key=lambda packet: packet.arrived)
     rows = [_row(stretch, packets) for stretch in scene.stretches]
-    return Account(scene.rate, rows, packets, sum(side.stream.skipped for side in scene.sides))
+    missing = [
+        packet
+        for n, side in enumerate(scene.sides)
+        for packet in _missing(n, side.stream.sent, [p for p in packets if p.stream == n])
+    ]
+    left_out = sum(side.stream.skipped for side in scene.sides)
+    return Account(scene.rate, rows, packets, missing, left_out)
+
+
+def _missing(stream: int, sent: int, packets: Sequence[Packet]) -> Iterable[Packet]:
+    """Those that never came; when they were sent is read off their neighbours."""
+    when = {packet.number: packet.sent for packet in packets}
+    known = sorted(when)
+    for number in range(sent if known else 0):
+        if number not in when:
+            at = bisect(known, number)
+            low, high = known[max(0, at - 1)], known[min(at, len(known) - 1)]
+            part = (number - low) / ((high - low) or 1)
+            time = when[low] + part * (when[high] - when[low])
+            yield Packet(stream, number, time, time)
 
 
 def _packets(scene: Scene) -> Iterable[Packet]:

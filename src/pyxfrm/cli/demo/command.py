@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -18,7 +21,11 @@ SECONDS = (1.0, 3600.0)
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm demo``: exit status 0 if no packet was lost, doubled, readable or numbered twice by MIGRATE_STATE, and no recording differs."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.report and options.only not in (None, "live"):
+        parser.error(f"--report is about the live part, and --only {options.only} leaves it out")
+    options.command = shlex.join(["xfrm", "demo", *argv])
     console = paper()
     parts = _parts(options)
     status = 0
@@ -30,7 +37,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _parts(options: argparse.Namespace) -> list[tuple[str, Callable[[Console], int]]]:
     """(title, what shows it and gives the exit status), in order."""
-    wish = flow.Wish(options.rate, options.seconds)
+    report = options.report or _cache() / "pyxfrm" / "demo.html"
+    asked = options.report is not None
+    wish = flow.Wish(options.rate, options.seconds, report, asked, options.command)
     parts: dict[str, tuple[str, Callable[[Console], int]]] = {
         "live": (flow.TITLE, lambda console: flow.show(console, wish)),
         "replay": (replays.TITLE, replays.show),
@@ -57,7 +66,28 @@ def _parser() -> argparse.ArgumentParser:
         default=500.0,
         help="packets a second, each way (default: %(default)g)",
     )
+    parser.add_argument(
+        "--report",
+        type=_writable,
+        metavar="FILE",
+        help="where the report goes: .html for a page, .svg for the figure alone (default: pyxfrm/demo.html in the user's cache)",
+    )
     return parser
+
+
+def _cache() -> Path:
+    """Where this user's programs keep what can be made again (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def _writable(text: str) -> Path:
+    """A file that could be written, as far as one can tell before."""
+    path = Path(text).absolute()
+    if path.suffix not in (".html", ".svg"):
+        raise argparse.ArgumentTypeError(f"{text!r}: a name that ends with .html or .svg")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r}: there is no directory {path.parent}")
+    return path
 
 
 def _between(name: str, low: float, high: float) -> Callable[[str], float]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
-from pyxfrm.cli.demo.account import NOBODY, TOTAL, Account, Row, account_of, percentile
+from pyxfrm.cli.demo.account import TOTAL, Account, Row, account_of, percentile
 from pyxfrm.cli.demo.moves import CONTRAST, JOURNEY, Move, places, play
+from pyxfrm.cli.demo.page import Facts, page
 from pyxfrm.cli.demo.paper import Cell, good, paragraph, table
+from pyxfrm.cli.demo.picture import figure
 from pyxfrm.cli.demo.scene import Scene
+from pyxfrm.cli.demo.words import LEGEND, TITLE, reasons
 
 __all__ = ["TITLE", "Wish", "show"]
-
-TITLE = "A tunnel moves while packets flow"
 
 TUNNEL = (
     "An IPsec tunnel is two SAs (Security Associations), one for each direction. An SA is a key, two addresses, and a counter that "
@@ -26,29 +28,20 @@ HERE = (
     "Here are the two ends of a tunnel, in this process and without root: real ESP packets over loopback, {rate:g} a second each way. Meanwhile one end "
     "moves, as hosts do. Each SA is named and moved by one message, XFRM_MSG_MIGRATE_STATE, which is new in Linux 7.2."
 )
-COMPARE = "Now the same change of address without help, and as it was done before Linux 7.2:"
+COMPARE = "Now the same change of address without help, and as it was done before Linux 7.2. Between any two calls there are 5 ms, here as above."
 SHARE = 0.75  # of the time, for MIGRATE_STATE
 
 COLUMNS = ("took ms", "waited", "gap ms", "lost", "twice", "clear", "reused")
-LEGEND = (
-    "took: from the first call of a move to the last. waited: packets that waited for an SA on the move. gap: the longest time between two arrivals. "
-    "lost, twice: packets that never came, or came again. clear: packets on the wire that could be read. reused: packets with a number used before."
-)
-REASONS = {
-    "XfrmOutNoStates": "found no SA to go out with",
-    "XfrmInNoStates": "came in and found no SA",
-    "XfrmInStateSeqError": "had a number that was used before",
-    "XfrmInTmplMismatch": "came in by an SA that the policy did not ask for yet",
-    NOBODY: "went to an address that had been left",
-    "socket buffer was full": "found the receive buffer full: this machine was too busy for this rate",
-}
 
 
 class Wish(NamedTuple):
-    """What was asked for: packets a second each way, seconds altogether."""
+    """What was asked for: packets a second each way, seconds altogether, where the report goes (``asked``: by the user), and the command as it was typed."""
 
     rate: float
     seconds: float
+    report: Path
+    asked: bool
+    command: str
 
 
 def why_not() -> str:
@@ -83,7 +76,25 @@ def show(console: Console, wish: Wish) -> int:
     console.print()
     for row in compared.rows:
         _reasons(console, row)
-    return int(not moved.clean)
+    written = _report(console, wish, moved, compared)
+    return int(not moved.clean or (wish.asked and not written))
+
+
+def _report(console: Console, wish: Wish, moved: Account, compared: Account) -> bool:
+    """Write the report: a page, or the figure alone; whether that was possible."""
+    if wish.report.suffix == ".svg":
+        text = figure(moved, compared)
+    else:
+        text = page(moved, compared, Facts(wish.command))
+    try:
+        wish.report.parent.mkdir(parents=True, exist_ok=True)
+        wish.report.write_text(text, encoding="utf-8")
+    except OSError as why:
+        said = f"The report could not be written to {wish.report}: {why.strerror}."
+        paragraph(console, said, style="bold red")
+        return False
+    console.print(f"All of this with pictures: {wish.report}", style="bold", soft_wrap=True)
+    return True
 
 
 def _play(
@@ -158,8 +169,7 @@ def _verdict(console: Console, account: Account) -> None:
         console,
         f"Half of the packets took less than {half:.2f} ms, 99 of 100 less than {most:.2f} ms.",
     )
-    if total.lost:
-        _reasons(console, total)
+    _reasons(console, total)
     if account.left_out:
         paragraph(
             console,
@@ -171,15 +181,5 @@ def _verdict(console: Console, account: Account) -> None:
 
 
 def _reasons(console: Console, row: Row) -> None:
-    """What became of lost packets, and what reused numbers mean."""
-    if not row.bad:
-        return
-    said = [
-        f"{n} {REASONS.get(name, f'were counted as {name}')}"
-        for name, n in row.reasons.most_common()
-    ]
-    text = f"{row.name}: {row.lost} of {row.sent} packets lost"
-    text += f": {'; '.join(said)}." if said else "."
-    if row.reused:
-        text += f" {row.reused} went out with a number and an IV used before: with AES-GCM, what they carried is no secret any more."
-    paragraph(console, text, bold=len(row.name) + 1)
+    for text in reasons(row):
+        paragraph(console, text, bold=len(row.name) + 1)
