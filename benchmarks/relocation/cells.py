@@ -76,8 +76,8 @@ def _old(moves: int | None) -> Iterator[Row]:
 
 
 def _window(moves: int | None) -> Iterator[Row]:
-    for kernel in ("7.2", "6.12"):
-        yield Row("window", kernel, ("window",), [{"moves": moves or 100}])
+    for kernel, old in (("7.2", False), ("6.12", True)):
+        yield Row("window", kernel, ("window",), [{"moves": moves or 100, "old": old}])
 
 
 PARTS = {"window": _window, "kinds": _kinds, "zero": _zero, "old": _old}

@@ -48,7 +48,7 @@ def measure(words: dict[str, Any]) -> dict[str, Any]:
         stack.callback(network_down)
         network_up(0)
         for name, options in WAYS.items():
-            if options.strategy is Strategy.MIGRATE and words.get("no_old"):
+            if words.get("old") and options.strategy is Strategy.MIGRATE_STATE:
                 continue
             found[name] = _way(words, options, Path(text))
     return found
