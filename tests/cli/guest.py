@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import subprocess
+import sys
+import tempfile
 import time
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import replace
@@ -141,14 +144,21 @@ def monitor_both(options: list[str]) -> list[str]:
     return [text, ours]
 
 
-def _until_it_listens(pid: int) -> None:
-    for _ in range(200):
+def _until_it_listens(pid: int) -> int:
+    for _ in range(500):
         for line in Path("/proc/net/netlink").read_text().splitlines()[1:]:
             columns = line.split()
-            if columns[1:3] == ["6", str(pid)] and int(columns[3], 16):
-                return
+            groups = int(columns[3], 16)
+            if columns[1] == "6" and groups and columns[9] in _sockets(pid):
+                return groups & 0xFF
         time.sleep(0.01)
-    raise AssertionError("iproute2 does not listen")
+    raise AssertionError("it does not listen")
+
+
+def _sockets(pid: int) -> set[str]:
+    """Inodes of the sockets of a process."""
+    links = (str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 
 
 def happen(xfrm: Xfrm) -> None:
@@ -186,3 +196,57 @@ def happen(xfrm: Xfrm) -> None:
 PEER, HERE, THERE = ip("198.51.100.1"), ip("192.0.2.1"), ip("203.0.113.1")
 SELECTOR = Selector(network("10.1.0.0/16"), network("10.2.0.0/16"))
 TEMPLATE = Template(HERE, PEER, Proto.ESP, Mode.TUNNEL, reqid=7)
+
+
+def monitor_file(argument: list[Any]) -> list[str]:
+    """``[options, message in hexadecimal]``: what both say to a file of it."""
+    options, data = argument
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(bytes.fromhex(data))
+        theirs = iproute2(*options, "xfrm", "monitor", "file", file.name)
+        ours = this_command(*options, "monitor", "file", file.name)
+    return [theirs[1], ours[1]]
+
+
+COMMAND = [sys.executable, "-m", "pyxfrm.cli"]
+_ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+NSIDS = {"seven": 7, "many": 42, "unnumbered": None}
+
+
+def monitor_everywhere(_: None) -> list[str]:
+    """Events of this namespace and of others, of which some have a number here: what both say of all."""
+    for name, nsid in NSIDS.items():
+        for words in [["add", name]] + ([["set", name, str(nsid)]] if nsid else []):
+            assert iproute2("netns", *words)[0] == 0
+    both = [
+        subprocess.Popen([*words, "monitor", "all-nsid"], stdout=subprocess.PIPE, env=_ENVIRONMENT)
+        for words in ([*fetch.iproute2().argv, "xfrm"], [*COMMAND, "--show-keys"])
+    ]
+    for one in both:
+        _until_it_listens(one.pid)
+    places: tuple[str | None, ...] = (*NSIDS, None)
+    for place in places:
+        with Xfrm(place) as xfrm:
+            xfrm.add_sa(next(samples.sas(1, 1)))
+            xfrm.flush_sas()
+            xfrm.add_policy(next(samples.policies(3, 1)))
+    time.sleep(0.3)
+    for one in both:
+        one.terminate()
+    return [one.communicate()[0].decode() for one in both]
+
+
+def monitored_groups(words: list[str]) -> dict[str, list[int]]:
+    """Which groups each beginning of a word stands for: iproute2's, and this command's."""
+    found = {}
+    for word in words:
+        masks = []
+        for command in ([*fetch.iproute2().argv, "xfrm"], COMMAND):
+            one = subprocess.Popen(
+                [*command, "monitor", word], stdout=subprocess.DEVNULL, env=_ENVIRONMENT
+            )
+            masks.append(_until_it_listens(one.pid))
+            one.terminate()
+            one.wait()
+        found[word] = masks
+    return found

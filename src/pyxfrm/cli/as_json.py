@@ -216,9 +216,9 @@ def spd(info: SpdInfo) -> Json:
     }
 
 
-def event(value: events.Event, *, keys: bool) -> str:
-    """One event, on one line."""
-    found: Json = {"schema": SCHEMA, "event": type(value).__name__}
+def event(value: events.Event, *, keys: bool, beside: Json | None = None) -> str:
+    """One event, on one line. ``beside``: what else is known of it."""
+    found: Json = {"schema": SCHEMA, "event": type(value).__name__} | (beside or {})
     for field in fields(value):
         own = getattr(value, field.name)
         if isinstance(own, SaRecord):

@@ -64,10 +64,11 @@ class Group(NamedTuple):
 
 
 class Verb(NamedTuple):
-    """``words``: what may follow; ``summary``: one line."""
+    """``words``: what may follow; ``summary``: one line; ``short``: any beginning of a word will do, and of two that fit the first."""
 
     summary: str
     words: tuple[Keyword | Group, ...] = ()
+    short: bool = False
 
 
 _MODES = {
@@ -144,6 +145,7 @@ VALUES: dict[str, Value] = {
         },
     ),
     "CTX": Value("text", "a security context"),
+    "FILE": Value("text", "netlink messages, one behind the other"),
     "SA-DIR": Value(
         "choice", "the SA's direction", {"in": c.XFRM_SA_DIR_IN, "out": c.XFRM_SA_DIR_OUT}
     ),
@@ -341,7 +343,7 @@ _POLICY_LIST = (
 _MONITOR = tuple(
     Keyword(word, about=about)
     for word, about in (
-        ("all", "everything (as without a word)"),
+        ("all-nsid", "of other namespaces, too, that have a number here"),
         ("acquire", "policies that ask for an SA"),
         ("expire", "SAs and policies that reach a limit"),
         ("SA", "SAs that come, change and go"),
@@ -349,9 +351,11 @@ _MONITOR = tuple(
         ("aevent", "SAs that tell where they stand"),
         ("report", "packets that break Mobile IPv6's rules"),
         ("migrate", "SAs that move, and peers seen elsewhere"),
+        ("all", "everything (as without a word)"),
         ("nokeys", "hide keys (they are hidden unless --show-keys)"),
     )
 )
+_MONITOR = (Keyword("file", ("FILE",), "what is in a file; -: the standard input"), *_MONITOR)
 _MOVE_ENDS = tuple(
     Keyword(word, ("ADDR",), about)
     for word, about in (
@@ -410,7 +414,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         ),
         "getdefault": Verb("show what becomes of packets that no policy matches"),
     },
-    "monitor": {"": Verb("show what happens, as it happens", _MONITOR)},
+    "monitor": {"": Verb("show what happens, as it happens", _MONITOR, short=True)},
     "migrate": {
         "": Verb(
             "move a policy and its SAs: the old message",

@@ -5,6 +5,7 @@
 -o, -oneline        one record a line                           --engine NAME|PATH  an engine instead of the kernel
 -n, -netns NETNS    in this network namespace                   --timeout SECONDS   wait so long for an answer
 -b, -batch FILE     the commands in a file                      -force      with -batch: go on after a line that fails
+-t, -ts             monitor: the time of each event
 -4, -6, -f FAMILY   of this address family only             --force     take the SA that is found, though it is another
 """
 
@@ -34,6 +35,12 @@ _FLAGS = {
     "-o": "oneline",
     "-oneline": "oneline",
     "--oneline": "oneline",
+    "-t": "long",
+    "-timestamp": "long",
+    "--timestamp": "long",
+    "-ts": "short",
+    "-tshort": "short",
+    "--tshort": "short",
     "-4": "inet",
     "-6": "inet6",
     "--json": "json",
@@ -64,6 +71,8 @@ OPTIONS = (
     ("-force", "with -batch: go on after a line that fails"),
     ("-s", "counters and limits too; twice: more"),
     ("-o", "one record a line"),
+    ("-t", "monitor: the time in front of each event"),
+    ("-ts", "monitor: the time in a short form"),
     ("-n NETNS", "in this network namespace: name, path or pid"),
     ("-4", "IPv4 only"),
     ("-6", "IPv6 only"),
@@ -82,7 +91,7 @@ OPTIONS = (
 
 
 class Options(NamedTuple):
-    """What was asked for. ``stats``: how often."""
+    """What was asked for. ``stats``: how often; ``stamp``: in front of events, "long" or "short" or "" for none."""
 
     batch: str | None = None
     go_on: bool = False
@@ -95,6 +104,7 @@ class Options(NamedTuple):
     engine: str | None = None
     timeout: float = _TIMEOUT
     force: bool = False
+    stamp: str = ""
 
     @property
     def form(self) -> Form:
@@ -190,4 +200,5 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         values.get("engine"),
         timeout,
         "force" in flags,
+        "short" if "short" in flags else "long" if "long" in flags else "",
     )

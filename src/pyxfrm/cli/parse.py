@@ -185,6 +185,8 @@ def parse(verb: Verb, words: Sequence[str], where: str) -> Parsed:
     }
     parsed = Parsed(where)
     while (word := reader.peek()) is not None:
+        if verb.short and word not in direct:
+            word = next((full for full in direct if word and full.startswith(word)), word)
         if word in direct:
             reader.at += 1
             parsed.keywords.setdefault(word, []).append(reader.follow(direct[word]))

@@ -13,6 +13,7 @@ import select
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from pyxfrm.abi.netlink import (
     NETLINK_ADD_MEMBERSHIP,
@@ -25,7 +26,7 @@ from pyxfrm.errors import TransportError
 from pyxfrm.transport.base import LOST, Lost
 from pyxfrm.transport.netns import Netns, in_netns, in_new_netns, open_netns
 
-__all__ = ["KernelTransport", "RECEIVE_BUFFER"]
+__all__ = ["KernelTransport", "RECEIVE_BUFFER", "failed"]
 
 RECEIVE_BUFFER = 8 << 20
 _DATAGRAM = 1 << 16  # a dump's parts have 32 KiB at most (net/netlink/af_netlink.c: netlink_dump)
@@ -92,32 +93,36 @@ class KernelTransport:
             try:
                 self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, int(group))
             except OSError as why:
-                raise _failed(f"listening to XFRM group {int(group)}", why) from None
+                raise failed(f"listening to XFRM group {int(group)}", why) from None
 
     def send(self, data: bytes) -> None:
         """Send to the kernel, which has handled it when this returns."""
         try:
             self._socket.send(data)
         except OSError as why:
-            raise _failed(f"sending {len(data)} bytes to XFRM", why) from None
+            raise failed(f"sending {len(data)} bytes to XFRM", why) from None
 
     def recv(self) -> bytes | Lost | None:
         """The next datagram from the kernel; what other processes send is passed over."""
         while True:
             try:
-                size, sender = self._socket.recvfrom_into(self._buffer, 0, socket.MSG_TRUNC)
+                size, sender = self._receive()
             except BlockingIOError:
                 return None
             except OSError as why:
                 if why.errno == errno.ENOBUFS:
                     return LOST
-                raise _failed("receiving from XFRM", why) from None
+                raise failed("receiving from XFRM", why) from None
             if size > _DATAGRAM:
                 raise TransportError(
                     f"receiving from XFRM: a datagram of {size} bytes was cut to {_DATAGRAM}"
                 )
             if sender[0] == 0:
                 return bytes(self._view[:size])
+
+    def _receive(self) -> tuple[int, Any]:
+        """Size and sender of the next datagram, which is in the buffer."""
+        return self._socket.recvfrom_into(self._buffer, 0, socket.MSG_TRUNC)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for a datagram, ``timeout`` seconds at most."""
@@ -152,7 +157,7 @@ class KernelTransport:
         try:
             fd = fcntl.ioctl(self._socket, _SIOCGSKNS)
         except OSError as why:
-            raise _failed("finding the socket's network namespace", why) from None
+            raise failed("finding the socket's network namespace", why) from None
         try:
             here = Path("/proc/thread-self/ns/net").stat()
             there = os.fstat(fd)
@@ -170,12 +175,12 @@ def _open() -> socket.socket:
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_XFRM)
     except OSError as why:
-        raise _failed("opening a NETLINK_XFRM socket", why) from None
+        raise failed("opening a NETLINK_XFRM socket", why) from None
     try:
         sock.bind((0, 0))
     except OSError as why:
         sock.close()
-        raise _failed("binding a NETLINK_XFRM socket", why) from None
+        raise failed("binding a NETLINK_XFRM socket", why) from None
     return sock
 
 
@@ -189,6 +194,7 @@ _HINTS = {
 }
 
 
-def _failed(what: str, why: OSError) -> TransportError:
+def failed(what: str, why: OSError) -> TransportError:
+    """The error for what a socket refused, with what to do about it."""
     hint = _HINTS.get(why.errno or 0) or why.strerror or str(why)
     return TransportError(f"{what}: {hint}")

@@ -30,15 +30,20 @@ SHARES = {
 _WORDS_A_LINE = 8
 
 
-def attributes(form: Form, attrs: Attributes, family: int, lead: str = "\t") -> str:
-    """Their lines, each behind ``lead``; but for the marks, which always stand behind one tab."""
+def attributes(
+    form: Form, attrs: Attributes, family: int, lead: str = "\t", *, of_policy: bool = False
+) -> str:
+    """Their lines, each behind ``lead``; but for the marks, which always stand behind one tab.
+
+    ``of_policy``: whose offload has no direction of its own
+    """
     text = _marks(form, attrs) + _algorithms(form, attrs, lead)
     encap: s.EncapTmpl | None = attrs.get(m.XFRMA_ENCAP)
     if encap is not None:
         text += f"{lead}encap type {ENCAPS.get(encap.encap_type) or encap.encap_type} "
         text += f"sport {encap.encap_sport} dport {encap.encap_dport} "
         text += f"addr {parts.address(family, encap.encap_oa)}{form.eol}"
-    text += _templates(form, attrs, family, lead)
+    text += _templates(form, attrs, lead)
     care_of = attrs.get(m.XFRMA_COADDR)
     if care_of is not None:
         text += f"{lead}coa {parts.address(family, care_of)}{form.eol}"
@@ -46,7 +51,7 @@ def attributes(form: Form, attrs: Attributes, family: int, lead: str = "\t") -> 
     if last_used is not None:
         text += f"{lead}lastused {parts.stamp(last_used)}{form.eol}"
     text += replay(form, attrs, lead)
-    return text + _rest(form, attrs, lead)
+    return text + _rest(form, attrs, lead, of_policy=of_policy)
 
 
 def _marks(form: Form, attrs: Attributes) -> str:
@@ -88,9 +93,9 @@ def _algorithm(form: Form, value: s.Algo | s.AlgoAuth | s.AlgoAead) -> str:
     else:
         text = "<<Keys hidden>>"
     if isinstance(value, s.AlgoAuth):
-        return f"{name} {text} {value.alg_trunc_len}"
+        return f"{name} {text} {parts.signed(value.alg_trunc_len)}"
     if isinstance(value, s.AlgoAead):
-        return f"{name} {text} {value.alg_icv_len}"
+        return f"{name} {text} {parts.signed(value.alg_icv_len)}"
     return f"{name} {text}"
 
 
@@ -119,17 +124,17 @@ def _bitmap(form: Form, long: s.ReplayStateEsn, lead: str) -> str:
     return "".join(f"{lead} {''.join(line)}{form.eol}" for line in lines)
 
 
-def _rest(form: Form, attrs: Attributes, lead: str) -> str:
+def _rest(form: Form, attrs: Attributes, lead: str, *, of_policy: bool) -> str:
     text = ""
     offload: s.UserOffload | None = attrs.get(m.XFRMA_OFFLOAD_DEV)
     if offload is not None:
         kind = "packet" if offload.flags & c.XFRM_OFFLOAD_PACKET else "crypto"
-        way = "in" if offload.flags & c.XFRM_OFFLOAD_INBOUND else "out"
+        way = "dir in " if offload.flags & c.XFRM_OFFLOAD_INBOUND else "dir out "
         text += f"{lead}crypto offload parameters: dev {form.name_of(offload.ifindex)} "
-        text += f"dir {way} mode {kind}{form.eol}"
+        text += f"{'' if of_policy else way}mode {kind}{form.eol}"
     if_id = attrs.get(m.XFRMA_IF_ID)
     if if_id is not None:
-        text += f"{lead}if_id {if_id:#x}{form.eol}"
+        text += f"{lead}if_id {parts.alternate(if_id)}{form.eol}"
     padding = attrs.get(m.XFRMA_TFCPAD)
     if padding is not None:
         text += f"{lead}tfcpad {padding}{form.eol}"
@@ -142,13 +147,20 @@ def _rest(form: Form, attrs: Attributes, lead: str) -> str:
     return text
 
 
-def _templates(form: Form, attrs: Attributes, family: int, lead: str) -> str:
+def _templates(form: Form, attrs: Attributes, lead: str) -> str:
     """The lines of the templates."""
     text = ""
     for one in attrs.get(m.XFRMA_TMPL) or ():
-        kind = one.family or family
         text += parts.identity(
-            form, kind, one.saddr, one.id, one.mode, one.reqid, lead=lead, title=f"{lead}tmpl "
+            form,
+            one.family,
+            one.saddr,
+            one.id,
+            one.mode,
+            one.reqid,
+            lead=lead,
+            title=f"{lead}tmpl ",
+            template=True,
         )
         text += _second_part(form, one, lead)
     return text

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
+from pyxfrm.abi.netlink import NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP
 from pyxfrm.cli.text import parts
 from pyxfrm.cli.text import policy as policy_text
 from pyxfrm.cli.text import state as state_text
 from pyxfrm.cli.text.attributes import attributes
+from pyxfrm.cli.text.form import protocol_name
 from pyxfrm.errors import MalformedError
 from pyxfrm.wire.attrs import decode_payload, spans
 from pyxfrm.wire.codec import codec
@@ -27,8 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["defaults", "event"]
 
+_SILENT = (NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE)
 _HEADER = struct.Struct("=IHH").unpack_from
-_DEFAULTS = {c.XFRM_USERPOLICY_BLOCK: "block", c.XFRM_USERPOLICY_ACCEPT: "accept"}
+_DEFAULTS = {
+    c.XFRM_USERPOLICY_UNSPEC: "unspec",
+    c.XFRM_USERPOLICY_BLOCK: "block",
+    c.XFRM_USERPOLICY_ACCEPT: "accept",
+}
 _CAUSES = {
     c.XFRM_AE_CR: " replay update ",
     c.XFRM_AE_CE: " timer expired ",
@@ -39,6 +46,8 @@ _CAUSES = {
 def event(form: Form, message: bytes) -> str:
     """The text of an event; of what does not decode, a line that says so."""
     kind = _HEADER(message)[1]
+    if kind in _SILENT:
+        return ""
     reader = _READERS.get(kind)
     try:
         if reader is not None:
@@ -142,7 +151,7 @@ def _acquire(form: Form, message: bytes) -> str:
 
 def _who(ident: s.UserSaId, reqid: int) -> str:
     address = parts.address(ident.family, ident.daddr)
-    proto = parts.protocol(ident.proto)
+    proto = protocol_name(ident.proto)
     return f"dst {address}  reqid {reqid:#x} protocol {proto}  SPI {ident.spi:#x}"
 
 
@@ -166,7 +175,7 @@ def _report(form: Form, message: bytes) -> str:
     made = codec(s.UserReport)
     body = made.decode(message, HEADER_SIZE)
     attrs = Attributes(message, HEADER_SIZE + made.size)
-    text = f"report proto {parts.protocol(body.proto)}{form.eol}"
+    text = f"report proto {parts.protocol(body.proto)} {form.eol}"
     text += parts.selector(form, body.sel, body.sel.family, lead="  sel ")
     return text + attributes(form, attrs, body.sel.family, "  ") + form.end
 

@@ -43,9 +43,11 @@ class Form(NamedTuple):
 
 
 def device_name(ifindex: int) -> str:
-    """The name of an interface of this namespace; ``if7`` where there is none of that number."""
+    """The name of an interface of this namespace; ``if7`` where there is none of that number, ``*`` for 0."""
     import socket
 
+    if not ifindex:
+        return "*"
     try:
         return socket.if_indextoname(ifindex)
     except OSError:

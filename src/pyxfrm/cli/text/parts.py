@@ -22,6 +22,7 @@ __all__ = [
     "MODES",
     "PROTOS",
     "address",
+    "alternate",
     "flag_words",
     "identity",
     "lifetime",
@@ -31,6 +32,7 @@ __all__ = [
     "protocol",
     "security",
     "selector",
+    "signed",
     "stamp",
 ]
 
@@ -40,7 +42,7 @@ PROTOS = {
     c.IPPROTO_COMP: "comp",
     c.IPPROTO_ROUTING: "route2",
     c.IPPROTO_DSTOPTS: "hao",
-    c.IPSEC_PROTO_ANY: "any",
+    c.IPSEC_PROTO_ANY: "ipsec-any",
 }
 MODES = {
     c.XFRM_MODE_TRANSPORT: "transport",
@@ -49,6 +51,7 @@ MODES = {
     c.XFRM_MODE_IN_TRIGGER: "in_trigger",
     c.XFRM_MODE_BEET: "beet",
 }
+_BY_SPI = (c.IPPROTO_ESP, c.IPPROTO_AH, c.IPPROTO_COMP)
 _TYPES = (1, 58)  # icmp, ipv6-icmp
 _MOBILITY = 135
 _GRE = 47
@@ -87,10 +90,15 @@ def flag_words(value: int, names: dict[int, str]) -> str:
 
 def mark(value: s.MarkVM) -> str:
     """``mark 0x1/0xff``."""
-    return f"mark {_alternate(value.v)}/{_alternate(value.m)} "
+    return f"mark {alternate(value.v)}/{alternate(value.m)} "
 
 
-def _alternate(value: int) -> str:
+def signed(value: int) -> int:
+    """C's ``%d`` of a 32-bit number."""
+    return value - (1 << 32) if value >> 31 else value
+
+
+def alternate(value: int) -> str:
     """C's ``%#x``: zero has no prefix."""
     return f"{value:#x}" if value else "0"
 
@@ -105,11 +113,12 @@ def identity(
     *,
     lead: str = "",
     title: str = "",
+    template: bool = False,
 ) -> str:
-    """Two lines: addresses; protocol, SPI, reqid and mode. ``lead`` opens the second."""
+    """Two lines: addresses; protocol, SPI, reqid and mode. ``lead`` opens the second. A template without an SPI shows none."""
     ends = f"{title}src {address(family, saddr)} dst {address(family, ident.daddr)}{form.eol}"
     text = f"{lead}\tproto {protocol(ident.proto)} "
-    if form.stats or ident.spi:
+    if form.stats or ident.spi or (ident.proto in _BY_SPI and not template):
         text += f"spi {ident.spi:#010x}" + (f"({ident.spi}) " if form.stats else " ")
     text += f"reqid {reqid}" + (f"({reqid:#010x}) " if form.stats else " ")
     return f"{ends}{text}mode {MODES.get(mode) or mode}{form.eol}"
@@ -185,10 +194,10 @@ def lifetime(form: Form, curlft: s.LifetimeCur, *, lead: str = "\t") -> str:
     return "".join(f"{lead}{line}{form.eol}" for line in lines)
 
 
-def security(form: Form, attrs: Attributes, *, lead: str = "\t") -> str:
+def security(form: Form, attrs: Attributes) -> str:
     """``security context``, if there is one."""
     context: s.UserSecCtx | None = attrs.get(m.XFRMA_SEC_CTX)
     if context is None:
         return ""
     text = context.ctx_str[: context.ctx_len].split(b"\0", 1)[0].decode("utf-8", "replace")
-    return f"{lead}security context {text} {form.eol}"
+    return f"\tsecurity context {text} {form.eol}"

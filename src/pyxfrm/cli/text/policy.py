@@ -34,12 +34,12 @@ def policy(form: Form, message: bytes) -> str:
 def info_text(form: Form, info: s.UserPolicyInfo, attrs: Attributes, lead: str = "\t") -> str:
     """The lines of a policy, without the record's end; all but the first behind ``lead``."""
     family = info.sel.family
-    text = parts.selector(form, info.sel, family) + parts.security(form, attrs, lead=lead)
+    text = parts.selector(form, info.sel, family) + parts.security(form, attrs)
     text += lead + _second_line(form, info, attrs)
     if form.stats:
         text += parts.limits(form, info.lft, lead=lead)
         text += parts.lifetime(form, info.curlft, lead=lead)
-    return text + attributes(form, attrs, family, lead)
+    return text + attributes(form, attrs, family, lead, of_policy=True)
 
 
 def _second_line(form: Form, info: s.UserPolicyInfo, attrs: Attributes) -> str:
@@ -63,6 +63,6 @@ def _second_line(form: Form, info: s.UserPolicyInfo, attrs: Attributes) -> str:
 
 def _direction(info: s.UserPolicyInfo) -> str:
     if info.dir >= c.XFRM_POLICY_MAX:
-        way = {0: "in", 1: "out"}.get(info.dir % 3 if info.dir < 6 else -1)
-        return f"socket {way or info.dir} "
+        way = info.dir - c.XFRM_POLICY_MAX
+        return f"socket {DIRECTIONS.get(way) or way} "
     return f"dir {DIRECTIONS.get(info.dir) or info.dir} "

@@ -65,7 +65,7 @@ def _third_line(form: Form, info: s.UserSaInfo, attrs: Attributes) -> str:
     if form.stats or info.flags:
         text += f"flag {parts.flag_words(info.flags, STATE_FLAGS)}"
     extra = attrs.get(m.XFRMA_SA_EXTRA_FLAGS)
-    if form.stats and extra:
+    if form.stats and extra is not None:
         text += f"extra_flag {parts.flag_words(extra, EXTRA_FLAGS)}"
     if form.stats:
         text += f" (0x{parts.mask8(info.flags)})"
