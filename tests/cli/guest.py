@@ -118,9 +118,9 @@ def play(argument: list[Any]) -> dict[str, Any]:
                 status, out, err = iproute2(*words[:ahead], "xfrm", *words[ahead:])
             else:
                 status, out, err = this_command(*words)
-                if "--force" in err:  # another SA would be hit: iproute2 does not mind
+                if "--unchecked" in err:  # another SA would be hit: iproute2 does not mind
                     assert (status, out) == (1, "")
-                    status, out, err = this_command("--force", *words)
+                    status, out, err = this_command("--unchecked", *words)
             outcomes.append([status == 0, out, status, err])
         return {"outcomes": outcomes, "tables": tables(xfrm)}
 

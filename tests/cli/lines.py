@@ -364,7 +364,7 @@ POLICIES = [
     "policy add src ::/0 dst 2001:db8::/32 proto udp dev lo dir out",
 ]
 
-# Lines that follow SAS and POLICIES. Where one would hit another SA than it names, this command is asked with --force.
+# Lines that follow SAS and POLICIES. Where one would hit another SA than it names, this command is asked with --unchecked.
 AFTER = (
     """
 state list

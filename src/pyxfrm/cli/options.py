@@ -6,7 +6,7 @@
 -n, -netns NETNS    in this network namespace                   --timeout SECONDS   wait so long for an answer
 -b, -batch FILE     the commands in a file                      -force      with -batch: go on after a line that fails
 -t, -ts             monitor: the time of each event
--4, -6, -f FAMILY   of this address family only             --force     take the SA that is found, though it is another
+-4, -6, -f FAMILY   of this address family only             --unchecked take the SA that is found, though it is another
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _FLAGS = {
     "-j": "json",
     "-json": "json",
     "--show-keys": "keys",
-    "--force": "force",
+    "--unchecked": "unchecked",
 }
 _WITH_VALUE = {
     "-b": "batch",
@@ -84,7 +84,7 @@ OPTIONS = (
     ),
     ("--timeout SECONDS", "how long to wait for an answer"),
     (
-        "--force",
+        "--unchecked",
         "delete, update or move the SA that is found by the name, even if it is another one",
     ),
 )
@@ -103,7 +103,7 @@ class Options(NamedTuple):
     netns: str | None = None
     engine: str | None = None
     timeout: float = _TIMEOUT
-    force: bool = False
+    unchecked: bool = False
     stamp: str = ""
 
     @property
@@ -199,6 +199,6 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         values.get("netns"),
         values.get("engine"),
         timeout,
-        "force" in flags,
+        "unchecked" in flags,
         "short" if "short" in flags else "long" if "long" in flags else "",
     )

@@ -74,7 +74,7 @@ def _check(xfrm: Xfrm, options: Options, parsed: Parsed, name: SaId) -> None:
 
     Where no mask was written, none is meant: an SA whose mark has the value named will do, if no other fits.
     """
-    if options.force:
+    if options.unchecked:
         return
     try:
         xfrm.run(safety.guard(name))
@@ -90,7 +90,7 @@ def _value(mark: Mark | None) -> int:
 
 
 def _refused(why: safety.AmbiguousError) -> XfrmError:
-    return XfrmError(f"{why}; with --force it is done all the same")
+    return XfrmError(f"{why}; with --unchecked it is done all the same")
 
 
 def allocspi(options: Options, parsed: Parsed) -> int:
@@ -219,7 +219,7 @@ def deleteall(options: Options, parsed: Parsed) -> int:
             and record.proto not in (Proto.IPIP, Proto.IPV6)
             and (src is None or record.saddr in src)
         ]
-        hit = None if options.force else safety.bystander(table, doomed)
+        hit = None if options.unchecked else safety.bystander(table, doomed)
         if hit is not None:
             _confirm(xfrm, *hit)
         for ticket in xfrm.batch(verbs.delete_sa(record.id) for record in doomed):
@@ -273,7 +273,7 @@ def migrate(options: Options, parsed: Parsed) -> int:
     with options.open() as xfrm:
         move = _migration(xfrm, parsed, name)
         try:
-            moved = xfrm.migrate_sa(move, check=not options.force, verify=False)
+            moved = xfrm.migrate_sa(move, check=not options.unchecked, verify=False)
         except safety.AmbiguousError as why:
             raise _refused(why) from None
         _warn(moved.warning if "notification" not in moved.warning else "")
