@@ -32,7 +32,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "demo": Command("pyxfrm.cli.demo:main", "see it: a tunnel moves while packets flow, and more"),
+    "demo": Command(
+        "pyxfrm.cli.demo.command:main", "see it: a tunnel moves while packets flow, and more"
+    ),
     "replay": Command("pyxfrm.cli.replay:main", "run recorded conversations against the engine"),
     "relocate": Command("pyxfrm.cli.relocate:main", "move everything that belongs to an endpoint"),
     "probe": Command("pyxfrm.cli.probe:main", "what this kernel's XFRM can do"),

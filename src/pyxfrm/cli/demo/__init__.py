@@ -14,13 +14,10 @@ moves                its script: what is done to the tunnel, and how
 scene                its stage: two ends, two streams, an account of every packet
 nat, sockets, watch  its props: a NAT, free ports, an onlooker at the wire
 account              what became of every packet, as values
+feed, view           what goes on now, and the process that draws it
 picture, page        the same as figures, and as an HTML page
 words                what terminal and page both say
 replays              part 2
 ways, child          part 3: as text, and the Child SA itself
 ===================  =====================================================================
 """
-
-from pyxfrm.cli.demo.command import main
-
-__all__ = ["main"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pyxfrm.cli.demo.account import TOTAL, Account, Row, account_of, percentile
+from pyxfrm.cli.demo.feed import TICK, Feed, Screen
 from pyxfrm.cli.demo.moves import CONTRAST, JOURNEY, Move, places, play
 from pyxfrm.cli.demo.page import Facts, page
 from pyxfrm.cli.demo.paper import Cell, good, paragraph, table
@@ -28,6 +30,7 @@ HERE = (
     "Here are the two ends of a tunnel, in this process and without root: real ESP packets over loopback, {rate:g} a second each way. Meanwhile one end "
     "moves, as hosts do. Each SA is named and moved by one message, XFRM_MSG_MIGRATE_STATE, which is new in Linux 7.2."
 )
+OTHERS = "The same without waiting, and as it was done before"
 COMPARE = "Now the same change of address without help, and as it was done before Linux 7.2. Between any two calls there are 5 ms, here as above."
 SHARE = 0.75  # of the time, for MIGRATE_STATE
 
@@ -62,7 +65,7 @@ def show(console: Console, wish: Wish) -> int:
         paragraph(console, f"Left out: {lacking}.")
         return 0
     paragraph(console, HERE.format(rate=wish.rate))
-    moved = _play(console, JOURNEY, wish.rate, SHARE * wish.seconds)
+    moved = _play(console, TITLE, JOURNEY, wish.rate, SHARE * wish.seconds)
     console.print()
     console.print(_table([*moved.rows, moved.total]))
     console.print()
@@ -70,7 +73,7 @@ def show(console: Console, wish: Wish) -> int:
     _verdict(console, moved)
     paragraph(console, COMPARE)
     without = {"hold": 0.0, "drain": 0.0}
-    compared = _play(console, CONTRAST, wish.rate, (1 - SHARE) * wish.seconds, **without)
+    compared = _play(console, OTHERS, CONTRAST, wish.rate, (1 - SHARE) * wish.seconds, **without)
     console.print()
     console.print(_table(compared.rows))
     console.print()
@@ -98,14 +101,27 @@ def _report(console: Console, wish: Wish, moved: Account, compared: Account) -> 
 
 
 def _play(
-    console: Console, moves: Sequence[Move], rate: float, seconds: float, **options: float
+    console: Console,
+    title: str,
+    moves: Sequence[Move],
+    rate: float,
+    seconds: float,
+    **options: float,
 ) -> Account:
+    """Play it, with somebody watching or not."""
     here, there = places()
-    with Scene(here, there, rate=rate, **options) as scene:
+    with ExitStack() as stack:
+        scene = stack.enter_context(Scene(here, there, rate=rate, **options))
         lines = _Lines(console, scene)
-        scene.every(0.1, lines.tell)
+        if console.is_terminal and not console.is_dumb_terminal:
+            screen = stack.enter_context(Screen())
+            feed = Feed(scene, moves, seconds, title)
+            scene.every(TICK, lambda: screen.show(feed.moment()))
+        else:
+            scene.every(TICK, lines.tell)
         scene.play(play(moves, scene, seconds))
-        lines.tell()
+        if not console.is_terminal:
+            lines.tell()
         return account_of(scene)
 
 
