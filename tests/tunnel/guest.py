@@ -157,3 +157,35 @@ def killed(words: dict[str, Any]) -> dict[str, Any]:
         "socket": path.exists(),
         "status": os.waitstatus_to_exitcode(status),
     }
+
+
+def too_long(_: Any) -> dict[str, Any]:
+    """The way outside carries 1300 bytes, and the device lets in 1400: a socket that must not fragment is told, one that may is not."""
+    lo_up()
+    rtnetlink.set_link("lo", mtu=1300)
+    for address in ("192.0.2.1/32", "192.0.2.2/32"):
+        rtnetlink.add_address("lo", address)
+    here, there = (Point(ip(f"192.0.2.{n}")) for n in (1, 2))
+    view = Static(Keys.fresh(), here, there, [network(INSIDE[0])], [network(BEYOND[0])])
+    station, device = Station(ip(BEYOND[0])), Tun()
+    found: dict[str, Any] = {}
+    with End(device) as left, End(station) as right, Loop(left, right) as loop:
+        device.configure([network(f"{INSIDE[0]}/24")])
+        view.install(left.client())
+        view.mirror().install(right.client())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect((BEYOND[0], 7))
+            for name, option in (("must not", 2), ("may", 0)):
+                sock.setsockopt(socket.IPPROTO_IP, 10, option)  # IP_MTU_DISCOVER
+                sock.send(bytes(1300))
+                loop.run(seconds=0.3)
+                found[name] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                found[f"{name}: arrived"] = len(station.others)
+            found["learned"] = sock.getsockopt(socket.IPPROTO_IP, 14)  # IP_MTU
+            sock.setsockopt(socket.IPPROTO_IP, 10, 2)
+            sock.send(bytes(found["learned"] - 28))
+            loop.run(seconds=0.3)
+            found["the longest arrived"] = len(station.others)
+        found["too big"] = left.stats.too_big
+        found["unsent"] = dict(left.stats.unsent)
+    return found

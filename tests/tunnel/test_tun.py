@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -106,3 +107,27 @@ def test_a_name_that_is_none_is_refused_before_anything(name: str) -> None:
 def test_an_mtu_that_is_none_is_refused(mtu: int) -> None:
     with pytest.raises(UsageError, match=f"mtu {mtu}: bytes, 68 to 65535"):
         Tun(mtu=mtu)
+
+
+def check_too_long(found: dict[str, Any]) -> None:
+    # 1300 = 20 + 8 (IP, UDP) + 8 + 8 (ESP, IV) + 1240 + 16 (ICV); 1240 = 1238 + 2 of trailer
+    assert found == {
+        "must not": errno.EMSGSIZE,
+        "must not: arrived": 0,
+        "may": 0,
+        "may: arrived": 2,  # fragments: the kernel has learned
+        "learned": 1238,
+        "the longest arrived": 3,
+        "too big": 1,
+        "unsent": {},
+    }
+
+
+@needs_root
+def test_who_sends_what_is_too_long_for_the_path_is_told() -> None:
+    check_too_long(in_new_netns(lambda: guest.too_long(None)))
+
+
+@pytest.mark.kernel
+def test_the_labs_kernel_is_told_what_is_too_long(lab72: Lab) -> None:
+    check_too_long(lab72.call("tests.tunnel.guest:too_long", fresh=True, timeout=120))

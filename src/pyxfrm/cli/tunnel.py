@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pyxfrm.cli import tunnel_view
@@ -208,7 +208,8 @@ def _report(options: Options, ends: dict[str, End]) -> None:
     """What the ends counted."""
     if options.json:
         for name, end in ends.items():
-            row = {"name": name, **asdict(end.stats), "xfrm_stat": _moved(end)}
+            counts = {one.name: getattr(end.stats, one.name) for one in fields(end.stats)}
+            row = {"name": name, **counts, "xfrm_stat": _moved(end)}
             print(document("end", {**row, "problems": end.problems}))
         return
     for name, end in ends.items():

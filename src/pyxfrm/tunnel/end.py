@@ -35,7 +35,7 @@ from pyxfrm.tunnel.inner import Inner
 from pyxfrm.tunnel.keepalives import Keepalives
 from pyxfrm.tunnel.keeper import Keeper
 from pyxfrm.tunnel.needs import Needs, Wanted
-from pyxfrm.tunnel.outer import Outer, open_outer
+from pyxfrm.tunnel.outer import Outer, open_outer, path_mtu
 from pyxfrm.tunnel.place import UDP, Place, Via
 from pyxfrm.tunnel.stats import Stats
 
@@ -48,6 +48,9 @@ Ike = Callable[[bytes, Via], None]
 BATCH = 64  # packets that are read from the inner side in one go
 _KEEPALIVE = b"\xff"
 _MOST_WAITING = 4096
+_MOST_MTUS = 4096
+_MTU_GOOD_FOR = 10.0  # seconds
+_NEVER = float("inf")
 
 
 def _make_clock() -> Clock:
@@ -65,8 +68,20 @@ class _Path(Datapath):
     """A data path that tells of each change, once it has seen to it itself."""
 
     def __init__(self, engine: Engine, told: Callable[[], None]) -> None:
-        super().__init__(engine, encap_ports=())
+        super().__init__(engine, mtu=self._route_mtu, encap_ports=())
         self._told = told
+        self._mtus: dict[bytes, tuple[float, int]] = {}
+
+    def _route_mtu(self, address: bytes) -> int:
+        """What the kernel's route carries, looked up once in a while."""
+        now = self.engine.now
+        until, mtu = self._mtus.get(address, (0.0, 0))
+        if until <= now:
+            if len(self._mtus) >= _MOST_MTUS:
+                self._mtus.clear()
+            mtu = path_mtu(address)
+            self._mtus[address] = now + _MTU_GOOD_FOR, mtu
+        return mtu
 
     def changed(self) -> None:
         """See :meth:`Datapath.changed`."""
@@ -198,12 +213,16 @@ class End:
         due = self.engine.next_deadline()
         if due is not None and due <= now:
             self.host.tick()
+        came: list[Outer] = []
         for fd in ready:
             action = self._sources.get(fd)
             if action is not None:
                 action(now)
             elif fd in self._outers:
-                self._receive(self._outers[fd], now)
+                came.append(self._outers[fd])
+        # What came to a place that was left is older, and the replay window does not wait for it.
+        for outer in sorted(came, key=lambda outer: self.outer.leaving.get(outer.place, _NEVER)):
+            self._receive(outer, now)
         due = self.inner.deadline()
         if due is not None and due <= now:
             self._read_inner(now)
@@ -244,10 +263,17 @@ class End:
         protected = Action.PROTECTED
         sealed = [verdict for verdict in verdicts if verdict.action is protected]
         if len(sealed) != len(verdicts):
-            clear = Action.CLEAR
-            self.stats.clear_out += sum(verdict.action is clear for verdict in verdicts)
+            self._unsealed(verdicts)
         for run in gather(sealed):
             self._send(run)
+
+    def _unsealed(self, verdicts: Sequence[Verdict]) -> None:
+        """Some do not go: those in clear, and those that are too long, whose sender is told."""
+        self.stats.clear_out += sum(verdict.action is Action.CLEAR for verdict in verdicts)
+        errors = [verdict.icmp for verdict in verdicts if verdict.icmp]
+        if errors:
+            self.stats.too_big += len(errors)
+            self.inner.write(errors, None, self.engine.now)
 
     def _send(self, run: Run) -> None:
         outer = self.outer.get(run.via.place)
@@ -259,16 +285,24 @@ class End:
         failed = outer.send(run)
         if failed:
             self.stats.unsent.update(failed)
+            if (
+                "EMSGSIZE" in failed
+            ):  # a router has told the kernel; those that follow get an answer
+                self.datapath.paths.learn(run.via.address, path_mtu(run.via.address))
         self.stats.packets_out += len(run.payloads) - failed.total()
         self.stats.wire_out += (len(run.payloads) - 1) * run.size + len(run.payloads[-1])
 
     # -- in --------------------------------------------------------------------------------------------
 
     def _receive(self, outer: Outer, now: float) -> None:
-        for run in outer.receive():
-            if self.tap is not None:
-                self.tap(False, run)
-            self.accept(run, now)
+        leaving = outer.place in self.outer.leaving
+        while runs := outer.receive():
+            for run in runs:
+                if self.tap is not None:
+                    self.tap(False, run)
+                self.accept(run, now)
+            if not leaving:
+                break
 
     def accept(self, run: Run, now: float) -> None:
         """Payloads from the network: deliver what is inside."""

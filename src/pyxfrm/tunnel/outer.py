@@ -6,7 +6,7 @@ DS field and DF bit of the packets are the socket's business: IP_TOS as ancillar
 kernel's, too. Encapsulated ESP is an ordinary UDP payload, so no privilege is needed.
 
 **Raw** sockets need CAP_NET_RAW. The kernel writes the header of what goes out; what comes in has it over IPv4 and has not over
-IPv6. A kernel that has SAs of its own sees those packets too, and counts what it does not know; that does no harm.
+IPv6. Until it is bound a raw socket gets what comes to every address, so each packet's destination is looked at. A kernel that has SAs of its own sees those packets too, and counts what it does not know; that does no harm.
 
 Nothing waits for long here: a packet that the kernel does not take within :data:`PATIENCE` is lost, as on a full queue, and counted by
 the name of its errno.
@@ -37,10 +37,11 @@ _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _IP_MTU_DISCOVER, _IP_MTU, _IPV6_MTU_DISCOVER, _IPV6_MTU = 10, 14, 23, 24
 _PMTUDISC_DONT, _PMTUDISC_DO = 0, 2
 _IP_RECVTOS, _IPV6_RECVTCLASS, _IPV6_TCLASS = 13, 66, 67
+_IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 _NOT_CUT = frozenset((errno.EINVAL, errno.EMSGSIZE, errno.EIO, errno.EOPNOTSUPP))
 _int = struct.Struct("=i")
 _short = struct.Struct("=H")
-_ANCILLARY = socket.CMSG_SPACE(4) * 4
+_ANCILLARY = socket.CMSG_SPACE(4) * 4 + socket.CMSG_SPACE(20)
 
 
 class Outer(Protocol):
@@ -86,7 +87,7 @@ class _Socket:
     def _set_up(self) -> None:
         sock = self._sock
         sock.setblocking(False)
-        if self.v6:
+        if self.v6 and sock.type == socket.SOCK_DGRAM:  # a raw socket is of one family anyway
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         for force, plain in (
             (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
@@ -214,6 +215,11 @@ class RawOuter(_Socket):
     def __init__(self, place: Place) -> None:
         super().__init__(place, socket.SOCK_RAW, place.proto)
 
+    def _set_up(self) -> None:
+        super()._set_up()
+        if self.v6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
+
     def send(self, run: Run) -> Counter[str]:
         """See :class:`Outer`."""
         self._fragment(allowed=not run.df)
@@ -229,9 +235,14 @@ class RawOuter(_Socket):
                 break
             except OSError:
                 continue
-            tos, _ = self._notes(ancillary)
-            if not self.v6:
+            daddr = data[16:20]
+            if self.v6:
+                daddr = b"".join(d[:16] for _, kind, d in ancillary if kind == _IPV6_PKTINFO)
+            else:
                 data = data[(data[0] & 15) * 4 :]
+            if daddr != self.place.address:
+                continue
+            tos, _ = self._notes(ancillary)
             sender = socket.inet_pton(self.place.family, _plain(address[0]))
             runs.append(Run(Via(self.place, sender), (data,), len(data), tos))
         return runs
@@ -242,15 +253,15 @@ def _plain(host: str) -> str:
     return host.partition("%")[0]
 
 
-def path_mtu(via: Via) -> int | None:
-    """The MTU of the way to the other side as the kernel knows it; None where it does not say."""
-    v6 = via.place.family == socket.AF_INET6
+def path_mtu(address: bytes) -> int:
+    """Bytes that the way to another host (4 or 16 bytes) carries, as the kernel knows it; 0 where it does not say."""
+    v6 = len(address) == 16
+    family = socket.AF_INET6 if v6 else socket.AF_INET
     level, option = (socket.IPPROTO_IPV6, _IPV6_MTU) if v6 else (socket.IPPROTO_IP, _IP_MTU)
-    with suppress(OSError), socket.socket(via.place.family, socket.SOCK_DGRAM) as sock:
-        sock.bind((via.place.host, 0))
-        sock.connect((via.host, via.port or 9))
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.connect((socket.inet_ntop(family, address), 9))
         return sock.getsockopt(level, option)
-    return None
+    return 0
 
 
 def name_of(code: int | None) -> str:

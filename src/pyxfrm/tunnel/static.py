@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["Keys", "Point", "Static"]
 
 KEY_BYTES = 36  # AES-256 and 4 of salt
-WINDOW = 1024
+WINDOW = 4096  # packets: as many as Linux has; late ones come from places that were left
 _PRIORITY = 1000
+_OUT, _IN = 0, 1  # of Static.sas()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,14 +196,26 @@ class Static:
     def move(self, xfrm: Xfrm, here: Point | None = None, there: Point | None = None) -> Static:
         """Move this end's SAs (MIGRATE_STATE) and policies to other places; the tunnel as it is afterwards.
 
-        First what comes in, then what goes out, then the policies: packets that find no SA in between wait where the end holds them.
+        What comes in goes first. Packets that find no SA between the other SA's move and its policy's wait where the end holds them.
         """
-        moved = self.moved(here, there)
-        for migration in reversed(self.migrations(moved)):
-            xfrm.migrate_sa(migration)
-        for policy in moved.policies():
-            xfrm.update_policy(policy)
-        return moved
+        new = self.moved(here, there)
+        self.carry_in(xfrm, new)
+        self.carry_out(xfrm, new)
+        return new
+
+    def carry_in(self, xfrm: Xfrm, new: Static) -> None:
+        """Half a move: what comes in."""
+        self._carry(xfrm, new, _IN)
+
+    def carry_out(self, xfrm: Xfrm, new: Static) -> None:
+        """The other half: what goes out."""
+        self._carry(xfrm, new, _OUT)
+
+    def _carry(self, xfrm: Xfrm, new: Static, half: int) -> None:
+        xfrm.migrate_sa(self.migrations(new)[half])
+        for policy in new.policies():
+            if (policy.dir is Direction.OUT) == (half == _OUT):
+                xfrm.update_policy(policy)
 
 
 def _encap(source: Point, target: Point) -> Encap | None:

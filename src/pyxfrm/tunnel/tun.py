@@ -32,6 +32,7 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _ifreq = struct.Struct("16sH22x")
 _MOST_NAME = 15
 _IFA_F_NODAD = 2
+_QUEUE = 2000  # packets that wait for us; Linux has 500
 _SMALLEST_MTU, _SMALLEST_MTU6 = 68, 1280
 _CONF6 = Path("/proc/sys/net/ipv6/conf")
 
@@ -66,7 +67,7 @@ class Tun:
             if six and self.mtu < _SMALLEST_MTU6:
                 raise UsageError(f"mtu {self.mtu}: IPv6 needs {_SMALLEST_MTU6} at least")
             self._quiet(off=not six)
-            self._do("mtu", route.link, "set", index=index, mtu=self.mtu)
+            self._do("mtu", route.link, "set", index=index, mtu=self.mtu, txqlen=_QUEUE)
             for one in addresses:
                 words = {"index": index, "address": str(one.address), "prefixlen": one.prefix}
                 if one.family is Family.INET6:

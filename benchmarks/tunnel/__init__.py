@@ -1,0 +1,1 @@
+"""A pyxfrm end against a kernel end, in the lab."""
