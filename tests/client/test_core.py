@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pyxfrm.client import verbs
 from pyxfrm.client.batch import Part
-from pyxfrm.client.core import Core, DumpReader
+from pyxfrm.client.core import Core
+from pyxfrm.client.dump import DumpReader
 from pyxfrm.client.request import Done, Request
 from pyxfrm.errors import InterruptedDumpError, RefusedError, TransportError
 from pyxfrm.model import Mark, Migration, Proto, SaId, Selector, ip, network

@@ -12,7 +12,6 @@ bytes one after another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 __all__ = [
@@ -41,39 +40,48 @@ __all__ = [
 NETLINK_H = "linux/netlink.h"
 XFRM_H = "linux/xfrm.h"
 
-# The kinds are dataclasses, not tuples: Padding(1) must not equal Tail(True), for before Python
-# 3.11.4 ``Annotated[bytes, x]`` is cached by the value of x and would give one for the other.
+# The kinds are compared by identity, not by value: Padding(1) must not equal Tail(True), for before Python
+# 3.11.4 ``Annotated[bytes, x]`` is cached by the value of x and would give one for the other. They are plain classes, as
+# this is loaded by every command, and :mod:`dataclasses` takes longer to load than all of them together.
 
 
-@dataclass(frozen=True, slots=True)
 class Scalar:
     """An integer: ``code`` as in :mod:`struct`, ``size`` bytes, network byte order if ``big``."""
 
-    code: str
-    size: int
-    big: bool = False
+    __slots__ = ("big", "code", "size")
+
+    def __init__(self, code: str, size: int, *, big: bool = False) -> None:
+        self.code = code
+        self.size = size
+        self.big = big
 
 
-@dataclass(frozen=True, slots=True)
 class Bytes:
     """``size`` raw bytes, aligned to ``align``."""
 
-    size: int
-    align: int = 1
+    __slots__ = ("align", "size")
+
+    def __init__(self, size: int, align: int = 1) -> None:
+        self.size = size
+        self.align = align
 
 
-@dataclass(frozen=True, slots=True)
 class Tail:
     """A flexible array at the end: all the bytes that are left. ``secret``: never shown."""
 
-    secret: bool = False
+    __slots__ = ("secret",)
+
+    def __init__(self, *, secret: bool = False) -> None:
+        self.secret = secret
 
 
-@dataclass(frozen=True, slots=True)
 class Padding:
     """Marks the field that collects the padding bytes; ``size`` in all."""
 
-    size: int
+    __slots__ = ("size",)
+
+    def __init__(self, size: int) -> None:
+        self.size = size
 
 
 U8 = Annotated[int, Scalar("B", 1)]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from pyxfrm.cli.text.form import Form
-from pyxfrm.client.core import DumpReader
+from pyxfrm.client.dump import DumpReader
 from pyxfrm.client.request import Dump
 from pyxfrm.errors import TransportError
 from pyxfrm.transport.base import Transport

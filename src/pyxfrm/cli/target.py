@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyxfrm.errors import TransportError, UsageError
@@ -11,6 +10,7 @@ from pyxfrm.transport.netns import in_netns, open_netns
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
     from pyxfrm.client import Xfrm
     from pyxfrm.engine import Engine
@@ -25,7 +25,7 @@ __all__ = [
     "read_proc_net",
 ]
 
-PROC_NET = Path("/proc/thread-self/net")  # of the thread that reads, wherever it has gone
+PROC_NET = "/proc/thread-self/net"  # of the thread that reads, wherever it has gone
 
 
 def add_netns(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +64,8 @@ def open_target(engine: str | None, netns: str | None) -> Xfrm:
 
 def engine_path(engine: str) -> Path | None:
     """The socket of ``--engine PATH``, or of ``--engine NAME`` if a tunnel's end of this name has one; None: it must be a profile."""
+    from pathlib import Path
+
     if "/" in engine:
         return Path(engine)
     from pyxfrm.tunnel.names import socket_of
@@ -99,7 +101,8 @@ def read_proc_net(name: str, netns: str | None = None) -> str:
     """The text of ``/proc/net/NAME``, as it is in a network namespace."""
 
     def read() -> str:
-        return (PROC_NET / name).read_text()
+        with open(f"{PROC_NET}/{name}", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            return file.read()
 
     try:
         if netns is None:

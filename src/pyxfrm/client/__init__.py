@@ -8,7 +8,7 @@
 
 ``xfrm``     :class:`Xfrm`, the client; ``aio``: :class:`AsyncXfrm`, the same for asyncio; ``stream``: events as they come
 ``verbs``    every message as a function that makes a :class:`Request`, for batches
-``core``     requests and answers without IO; ``request``: one of them; ``batch``: many; ``procedure``: several with decisions between
+``core``     requests and answers without IO; ``request``: one of them; ``batch``: many; ``dump``: a table; ``procedure``: several with decisions between
 ``safety``   whether the kernel takes the SA that is meant, and the proof of a move; ``probe``: what it can do
 ``doctor``   what is wrong with the SAs and policies that are there; ``stat``: counters of dropped packets, and why they count
 ``iptext``   text of ``ip xfrm`` read back (``iptext_lines``: line by line), and without its keys (``iptext_scrub``)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyxfrm.client import events, safety, verbs
 from pyxfrm.client.batch import Batch, Part, Ticket
-from pyxfrm.client.core import Core, DumpReader
+from pyxfrm.client.core import Core
+from pyxfrm.client.dump import DumpReader
 from pyxfrm.client.events import Event
 from pyxfrm.client.probe import Probe, probe
 from pyxfrm.client.procedure import Peek, Procedure, Step

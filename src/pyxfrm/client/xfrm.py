@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyxfrm.client import safety, verbs
 from pyxfrm.client.batch import Batch, Part, Ticket
-from pyxfrm.client.core import Core, DumpReader
+from pyxfrm.client.core import Core
+from pyxfrm.client.dump import DumpReader
 from pyxfrm.client.probe import Probe, probe, probe_marks
 from pyxfrm.client.procedure import Peek, Procedure, Step
 from pyxfrm.client.request import Done, Dump, Request

@@ -1,6 +1,6 @@
 """A port to a Linux kernel: an AF_NETLINK socket of NETLINK_XFRM, in this network namespace or another.
 
-The socket asks for extended ACKs (why a request was refused) and capped ones (the request is not echoed), and for a receive buffer of
+The C module under :mod:`socket` is all that is needed, and is there at once; so is what :mod:`os` knows of paths. The socket asks for extended ACKs (why a request was refused) and capped ones (the request is not echoed), and for a receive buffer of
 some megabytes: events come in bursts, and what does not fit is lost (ENOBUFS, handed on as LOST). Every request, even a GET,
 needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
 """
@@ -10,9 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import select
-import socket
+from _socket import AF_NETLINK, MSG_TRUNC, SO_RCVBUF, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, socket
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from pyxfrm.abi.netlink import (
@@ -32,7 +31,7 @@ RECEIVE_BUFFER = 8 << 20
 _DATAGRAM = 1 << 16  # a dump's parts have 32 KiB at most (net/netlink/af_netlink.c: netlink_dump)
 
 # <asm-generic/socket.h>, <linux/sockios.h>: not in every Python's socket module
-_SO_RCVBUFFORCE = getattr(socket, "SO_RCVBUFFORCE", 33)
+_SO_RCVBUFFORCE = 33
 _SIOCGSKNS = 0x894C
 
 
@@ -68,9 +67,9 @@ class KernelTransport:
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
+            sock.setsockopt(SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
         except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            sock.setsockopt(SOL_SOCKET, SO_RCVBUF, self._receive_buffer)
         self._buffer = bytearray(_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._portid: int = sock.getsockname()[0]
@@ -122,7 +121,7 @@ class KernelTransport:
 
     def _receive(self) -> tuple[int, Any]:
         """Size and sender of the next datagram, which is in the buffer."""
-        return self._socket.recvfrom_into(self._buffer, 0, socket.MSG_TRUNC)
+        return self._socket.recvfrom_into(self._buffer, 0, MSG_TRUNC)
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for a datagram, ``timeout`` seconds at most."""
@@ -144,14 +143,14 @@ class KernelTransport:
         """A socket in a new, empty network namespace, to try things in. Needs CAP_SYS_ADMIN."""
         return self._around(in_new_netns(_open))
 
-    def _around(self, sock: socket.socket, groups: Iterable[int] = ()) -> KernelTransport:
+    def _around(self, sock: socket, groups: Iterable[int] = ()) -> KernelTransport:
         other = KernelTransport.__new__(KernelTransport)
         other._receive_buffer = self._receive_buffer
         other._socket = sock
         other._set_up(groups)
         return other
 
-    def _open_beside(self) -> socket.socket:
+    def _open_beside(self) -> socket:
         import fcntl
 
         try:
@@ -159,7 +158,7 @@ class KernelTransport:
         except OSError as why:
             raise failed("finding the socket's network namespace", why) from None
         try:
-            here = Path("/proc/thread-self/ns/net").stat()
+            here = os.stat("/proc/thread-self/ns/net")  # noqa: PTH116
             there = os.fstat(fd)
             same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
             return _open() if same else in_netns(fd, _open)
@@ -171,9 +170,9 @@ class KernelTransport:
         self._socket.close()
 
 
-def _open() -> socket.socket:
+def _open() -> socket:
     try:
-        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_XFRM)
+        sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_XFRM)
     except OSError as why:
         raise failed("opening a NETLINK_XFRM socket", why) from None
     try:

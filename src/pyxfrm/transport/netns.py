@@ -7,18 +7,16 @@ thread of its own, which ends in there (man 2 setns). A socket stays in the name
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pyxfrm.errors import TransportError, UsageError
 
 __all__ = ["NETNS_DIR", "Netns", "in_netns", "in_new_netns", "open_netns"]
 
-NETNS_DIR = Path("/run/netns")
+NETNS_DIR = "/run/netns"
 
-Netns = str | int | Path
+Netns = str | int | os.PathLike[str]
 T = TypeVar("T")
 
 _CLONE_NEWNET = 0x40000000
@@ -41,14 +39,14 @@ def open_netns(netns: Netns) -> int:
         raise UsageError(f"network namespace {netns!s}: {why.strerror}") from None
 
 
-def _path(netns: Netns) -> Path:
+def _path(netns: Netns) -> str:
     if isinstance(netns, int):
-        return Path(f"/proc/{netns}/ns/net")
-    if isinstance(netns, Path) or "/" in netns:
-        return Path(netns)
+        return f"/proc/{netns}/ns/net"
+    if not isinstance(netns, str) or "/" in netns:
+        return os.fspath(netns)
     if netns in ("", ".", ".."):
         raise UsageError(f"network namespace {netns!r}: not a name")
-    return NETNS_DIR / netns
+    return f"{NETNS_DIR}/{netns}"
 
 
 def in_netns(fd: int, work: Callable[[], T]) -> T:
@@ -62,6 +60,8 @@ def in_new_netns(work: Callable[[], T]) -> T:
 
 
 def _in_thread(go_there: Callable[[], None], work: Callable[[], T]) -> T:
+    import threading
+
     result: list[T] = []
     failure: list[BaseException] = []
 

@@ -18,16 +18,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable
-from typing import (
-    Annotated,
-    Any,
-    Generic,
-    NamedTuple,
-    TypeVar,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pyxfrm.abi.ctypes import C_STRUCTS, Bytes, Padding, Scalar, Tail
 from pyxfrm.errors import MalformedError, UsageError
@@ -106,11 +97,9 @@ Kind = Scalar | Bytes | Padding | Tail | type[Any]
 
 
 def _rows(cls: type[Any]) -> list[tuple[str, Kind]]:
-    hints = get_type_hints(cls, include_extras=True)
-    return [
-        (name, get_args(hint)[1] if get_origin(hint) is Annotated else hint)
-        for name, hint in hints.items()
-    ]
+    """Names and kinds. Declarations are not postponed to strings, so that reading them needs no evaluation."""
+    rows = cls.__annotations__.items()
+    return [(name, getattr(hint, "__metadata__", (hint,))[0]) for name, hint in rows]
 
 
 def _round_up(offset: int, align: int) -> int:

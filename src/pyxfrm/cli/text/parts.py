@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from socket import AF_INET as SOCKET_INET
-from socket import AF_INET6 as SOCKET_INET6
-from socket import inet_ntop
+from _socket import AF_INET as SOCKET_INET
+from _socket import AF_INET6 as SOCKET_INET6
+from _socket import inet_ntop
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi import messages as m
