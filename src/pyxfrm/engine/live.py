@@ -131,6 +131,11 @@ class Live:
         if self.opener is not None:
             self._old_opener, self.opener = self.opener, None
 
+    @property
+    def keeps_ivs(self) -> bool:
+        """Whether there is a sealer, which knows the IVs that were used."""
+        return self.sealer is not None or self._old_sealer is not None
+
     # -- what netlink sees and sets ----------------------------------------------------------------
 
     def _numbers(self) -> tuple[Sequence | None, Window | None]:
@@ -171,7 +176,7 @@ class Live:
         """Go on from the numbers that the SA has been given; no IV comes again, whatever they are."""
         sealer, opener = self.sealer or self._old_sealer, self.opener or self._old_opener
         if sealer is not None and sa.proto in _NUMBERED:
-            last = _last(sa)
+            last = sa.last(sa.stored)
             if last != (
                 sealer.sequence.last if sa.traits.flags & XFRM_STATE_ESN else sealer.sequence.oseq
             ):
@@ -194,15 +199,8 @@ def scratch_opener(sa: Sa, place: Association) -> Inbound:
     return make_opener(place, window=_window(sa))
 
 
-def _last(sa: Sa) -> int:
-    state = sa.stored
-    if sa.traits.flags & XFRM_STATE_ESN and isinstance(state, ReplayStateEsn):
-        return state.oseq_hi << 32 | state.oseq
-    return state.oseq
-
-
 def _sequence(sa: Sa) -> Sequence:
-    last = _last(sa)
+    last = sa.last(sa.stored)
     return Sequence(
         last,
         esn=bool(sa.traits.flags & XFRM_STATE_ESN),

@@ -30,6 +30,7 @@ from pyxfrm.abi.xfrm import (
     IPPROTO_COMP,
     IPPROTO_ESP,
     IPSEC_PROTO_ANY,
+    XFRM_STATE_ESN,
 )
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Sa:
     ``soft_left``  seconds that were left to the soft limit of age when the timer was set for it, or None
     ``tunnel``    the IP-in-IP SA an IPComp SA leans on; ``tunnel_users``: how many lean on this one
     ``live``      what its packets use, None before the first one
-    ``iv_lead``   how far its IVs run before its numbers: not 0 where one SA was cloned twice, see :func:`pyxfrm.engine.migrate.hand_over`
+    ``iv_lead``   how far its IVs run before its numbers: not 0 where one SA was cloned twice (see :func:`pyxfrm.engine.migrate.hand_over`), or its numbers were set back before its first packet
     ``serial``    order of insertion; ``rank``: place in its hash chains, higher is nearer to the front
     """
 
@@ -235,6 +236,8 @@ class Sa:
 
     @replay.setter
     def replay(self, state: ReplayState) -> None:
+        if self._esn is None:
+            self._keep_ivs(state)
         self._replay = state
         if self.live is not None and self._esn is None:
             self.live.restore(self)
@@ -248,9 +251,23 @@ class Sa:
 
     @esn.setter
     def esn(self, state: ReplayStateEsn | None) -> None:
+        if state is not None:
+            self._keep_ivs(state)
         self._esn = state
         if self.live is not None and state is not None:
             self.live.restore(self)
+
+    def _keep_ivs(self, state: ReplayState | ReplayStateEsn) -> None:
+        """Numbers are set, perhaps back, and no sealer is there that would keep its IVs from going back with them."""
+        if self.live is None or not self.live.keeps_ivs:
+            used = self.last(self.stored) + self.iv_lead
+            self.iv_lead = max(0, used - self.last(state))
+
+    def last(self, state: ReplayState | ReplayStateEsn) -> int:
+        """The outbound sequence number used last, 64 bits with ESN."""
+        if self.traits.flags & XFRM_STATE_ESN and isinstance(state, ReplayStateEsn):
+            return state.oseq_hi << 32 | state.oseq
+        return state.oseq
 
     def take_numbers(self, old: Sa) -> None:
         """Copy the sequence numbers and windows of another SA, of which this one is a clone."""

@@ -64,6 +64,21 @@ def test_no_iv_twice_wherever_netlink_puts_the_numbers(starts: list[int]) -> Non
     assert len(set(ivs)) == len(ivs)
 
 
+@pytest.mark.parametrize("moves", [False, True])
+def test_numbers_set_back_before_the_first_packet(moves: bool) -> None:
+    """The SA came with a number: its key may have been used up to there, so IVs go on from there."""
+    one, _ = pair(attrs=[(m.XFRMA_REPLAY_VAL, s.ReplayState(500, 0, 0))])
+    sa = next(iter(one.engine.sadb))
+    for last in (400, 100, 450):
+        set_numbers(one, sa, s.ReplayState(last, 0, 0))
+    if moves:
+        one.move(sa, v4(1), v4(9))
+        one.policy(OUT, tmpl(v4(1), v4(9)))
+    number, iv = number_and_iv(one.out(packet4()).packet)
+    assert number == 451
+    assert iv > 500
+
+
 def test_a_move_keeps_its_cipher_object() -> None:
     one, _ = pair()
     sa = next(iter(one.engine.sadb))
