@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.engine.datapath.lane import ICMP, INSIDE, PORT, Lane, shown
 
 _TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
 _IP_MTU_DISCOVER, _PMTUDISC_DO = 10, 2
+_PATIENCE = 0.1  # seconds for something to come of a datagram
 _SO_MARK, _UDP_ENCAP, _ESPINUDP, _IP_XFRM_POLICY = 36, 100, 2, 17
 
 
@@ -45,6 +47,7 @@ class KernelLane(Lane):
         self.encap.bind(("192.0.2.1", 4500))
         self.encap.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _ESPINUDP)
         self._before = _counters()
+        self._patience = 0.0
         super().__init__()
 
     def close(self) -> None:
@@ -75,8 +78,16 @@ class KernelLane(Lane):
 
     def _arrive(self, datagram: bytes) -> None:
         os.write(self.tun, datagram)
+        self._patience = time.monotonic() + _PATIENCE
 
     def _seen(self) -> tuple[dict[str, int], list[Any], list[str]]:
+        """What there is; what arrived may be at work in the kernel for a moment (decompression has a thread of its own)."""
+        while not any(seen := self._look()) and time.monotonic() < self._patience:
+            time.sleep(0.001)
+        self._patience = 0.0
+        return seen
+
+    def _look(self) -> tuple[dict[str, int], list[Any], list[str]]:
         sent = []
         while select.select([self.tun], [], [], 0)[0]:
             packet = os.read(self.tun, 65536)
