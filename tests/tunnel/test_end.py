@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,6 +50,7 @@ def settle(pair: Pair) -> None:
     for source in (*pair.a.streams, *pair.b.streams, *pair.a.pings, *pair.b.pings):
         if source.total is None:
             source.stop()
+    until(pair, lambda: all(one.done for one in (*pair.a.streams, *pair.b.streams)))
     count = -1
     while count != (count := pair.left.stats.packets_in + pair.right.stats.packets_in):
         pair.loop.run(seconds=0.1)
@@ -73,7 +76,7 @@ def test_a_stream_and_a_ping_pass() -> None:
         nothing_went_wrong(pair, stream_through(pair))
         assert ping.lost == ping.duplicates == 0
         assert pair.b.arrivals[six.number].lost(six.sent) == 0
-        assert pair.a.answered == ping.sent > 5
+        assert pair.a.answered == ping.sent > 0
 
 
 @pytest.mark.parametrize(
@@ -257,6 +260,31 @@ def test_a_move_out_of_udp_asks_for_a_raw_socket() -> None:
             assert pair.left.problems == ["127.0.0.1 esp: Operation not permitted"]
         else:
             assert raw in pair.left.outer.places
+
+
+def test_a_keepalive_is_sent_and_taken() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        pair.at_left.delete_sa(pair.view.sas()[0].id)
+        pair.at_left.add_sa(replace(pair.view.sas()[0], nat_keepalive=1))
+        until(pair, lambda: pair.right.stats.keepalives_in == 1)
+        assert pair.left.stats.keepalives_out >= 1
+        assert pair.wire == [b"\xff"] * pair.left.stats.keepalives_out
+        assert not any(pair.right.datapath.stat.values())
+
+
+def test_ike_is_handed_on_without_its_marker() -> None:
+    heard: list[tuple[bytes, Via]] = []
+    with Pair(
+        point("127.0.0.1"), point("127.0.0.2"), ike=lambda data, via: heard.append((data, via))
+    ) as pair:
+        (place,) = pair.right.outer.places
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.9", 0))
+            sock.sendto(bytes(4) + b"an IKE message", (place.host, place.port))
+            until(pair, lambda: bool(heard))
+            sender = sock.getsockname()[1]
+        assert heard == [(b"an IKE message", Via(place, bytes((127, 0, 0, 9)), sender))]
+        assert pair.right.stats.ike == 1
 
 
 VIA = Via(Place(bytes((127, 0, 0, 1)), UDP, 4500), bytes((127, 0, 0, 2)), 4500)

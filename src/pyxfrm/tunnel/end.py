@@ -176,9 +176,8 @@ class End:
 
     @property
     def problems(self) -> list[str]:
-        """Lines about what the SAs want and cannot have: sockets that cannot be opened, encapsulations that are not known here."""
-        missing = [f"{place}: {why}" for place, (_, why) in self.outer.missing.items()]
-        return [*missing, *self.wanted.problems]
+        """Lines about what the SAs want and cannot have: sockets that cannot be opened, and why."""
+        return [f"{place}: {why}" for place, (_, why) in self.outer.missing.items()]
 
     # -- driving ---------------------------------------------------------------------------------------
 

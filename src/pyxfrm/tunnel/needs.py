@@ -17,7 +17,6 @@ from pyxfrm.abi.xfrm import (
     AF_INET6,
     IPPROTO_AH,
     IPPROTO_ESP,
-    UDP_ENCAP_ESPINUDP,
     XFRM_POLICY_OUT,
     XFRM_SA_DIR_IN,
     XFRM_SA_DIR_OUT,
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Keepalive", "Needs", "Wanted"]
 
-_encap = struct.Struct("=HHH").unpack_from  # the type is in host order, the ports are not
 _ports = struct.Struct(">xxHH").unpack_from
 _PROTOS = frozenset((IPPROTO_ESP, IPPROTO_AH))  # IPComp is inside one of them
 
@@ -44,11 +42,10 @@ class Keepalive(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """``places``: to have open. ``problems``: lines about SAs that cannot be carried."""
+    """``places``: to have open."""
 
     places: frozenset[Place]
     keepalives: tuple[Keepalive, ...] = ()
-    problems: tuple[str, ...] = ()
 
 
 class Needs:
@@ -62,7 +59,6 @@ class Needs:
         """What is needed now."""
         places: set[Place] = set()
         keepalives: list[Keepalive] = []
-        problems: list[str] = []
         known: dict[tuple[int, bytes], int] = {}
         by_policy: dict[tuple[object, ...], int] | None = None
         for sa in self.engine.sadb:
@@ -78,14 +74,11 @@ class Needs:
                 continue
             known[name] = direction
             via = _via(sa, direction)
-            if via is None:
-                problems.append(f"SA {_named(sa)}: only ESP in UDP (espinudp) is carried here")
-                continue
             places.add(via.place)
             if sa.nat_keepalive and direction == XFRM_SA_DIR_OUT and via.port:
                 keepalives.append(Keepalive(sa, via, sa.nat_keepalive))
         self._known = known
-        return Wanted(frozenset(places), tuple(keepalives), tuple(problems))
+        return Wanted(frozenset(places), tuple(keepalives))
 
     def _by_policy(self) -> Iterator[tuple[tuple[object, ...], int]]:
         for policy in self.engine.spd:
@@ -112,21 +105,15 @@ def _pattern(sa: Sa) -> tuple[object, ...]:
     return sa.family, sa.proto, sa.traits.mode, sa.reqid, sa.saddr[:size], sa.daddr[:size]
 
 
-def _via(sa: Sa, direction: int) -> Via | None:
-    """Ours and theirs; None for an encapsulation that is not in UDP."""
+def _via(sa: Sa, direction: int) -> Via:
+    """Ours and theirs. An encapsulation is in UDP: Linux takes no other for ESP, unless it is built to."""
     size = 4 if sa.family == AF_INET else 16
     local, remote = sa.saddr[:size], sa.daddr[:size]
     proto, local_port, remote_port = sa.proto, 0, 0
     if sa.encap is not None:
-        if _encap(sa.encap)[0] != UDP_ENCAP_ESPINUDP:
-            return None
         proto = UDP
         local_port, remote_port = _ports(sa.encap)
     if direction == XFRM_SA_DIR_IN:
         local, remote = remote, local
         local_port, remote_port = remote_port, local_port
     return Via(Place(local, proto, local_port), remote, remote_port)
-
-
-def _named(sa: Sa) -> str:
-    return f"spi 0x{sa.spi.hex()} proto {sa.proto}"
