@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import tempfile
@@ -61,18 +62,29 @@ class Watcher:
         return time.monotonic()
 
     def stop(self) -> dict[str, Any]:
-        """Ctrl-C."""
+        """Ctrl-C; who has not ended five seconds later tells where it is, and is killed."""
         os.kill(self.pid, signal.SIGINT)
-        _, status = os.waitpid(self.pid, 0)
+        ended: list[int] = []
+        _until(lambda: bool(ended) or self._ended(ended), 5)
+        if not ended:
+            os.kill(self.pid, signal.SIGUSR1)
+            time.sleep(0.2)
+            os.kill(self.pid, signal.SIGKILL)
+            ended.append(os.waitpid(self.pid, 0)[1])
         journal = Journal(self.folder / "journal.db")
         unfinished = [e.id for e in journal.history() if e.unfinished]
         return {
-            "status": os.waitstatus_to_exitcode(status),
+            "status": os.waitstatus_to_exitcode(ended[0]),
             "said": (self.folder / "said").read_text(),
             "moves": self.moves,
             "places": self.places,
             "unfinished": unfinished,
         }
+
+    def _ended(self, ended: list[int]) -> bool:
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        ended += [status] if pid else []
+        return bool(pid)
 
 
 @contextmanager
@@ -97,6 +109,7 @@ def _become(folder: Path, words: tuple[str, ...]) -> None:
         os.dup2(said, 1)
         os.dup2(said, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        faulthandler.register(signal.SIGUSR1, said)
         journal = str(folder / "journal.db")
         status = main(["relocate", "--netns", ONE, "--journal", journal, "--listen", "0", *words])
     finally:

@@ -193,7 +193,7 @@ def interrupt_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
     def counters(_: EngineEnd) -> dict[str, int]:
         while left[0]:
             left[0] -= 1
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         return {}
 
     monkeypatch.setattr(EngineEnd, "counters", counters)
