@@ -5,7 +5,7 @@ Packets are sent as Linux would: the winning policy decides; with templates they
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pyxfrm.abi.xfrm import XFRM_POLICY_ALLOW, XFRM_POLICY_TYPE_MAIN, XFRM_POLICY_TYPE_SUB
 from pyxfrm.engine import Engine
@@ -53,9 +53,12 @@ class Traffic:
         self.used: set[tuple[bytes, int]] = set()
         self.sent = 0
         self.dropped = 0
+        self._tables: object = None
+        self._ways: list[tuple[Sa, ...]] = []
 
     def add_alternative(self, old: PolicyValue, new: PolicyValue) -> None:
         """``new`` takes the place of ``old``."""
+        self._tables = None
         wanted = (int(old.dir), old.if_id, (flow_of(old.sel),))
         self.flows = [
             (way, if_id, (*flows, flow_of(new.sel))) if (way, if_id, flows) == wanted else entry
@@ -65,6 +68,28 @@ class Traffic:
 
     def burst(self, count: int = 3) -> None:
         """Send some packets of each flow; LeakError and ReuseError if a law breaks."""
+        tables = self._tables_now()
+        if tables != self._tables:  # while they stay, every packet goes where the last one went
+            self._ways = list(self._find_ways())
+            self._tables = tables
+        for sas in self._ways:
+            if not sas:
+                self.dropped += count
+                continue
+            for sa in sas:
+                for _ in range(count):
+                    self._number(sa)
+            self.sent += count
+
+    def _tables_now(self) -> object:
+        """All that decides where a packet goes."""
+        return (
+            [(p.serial, p.action, p.templates) for p in self.engine.spd],
+            [(s.serial, s.state, s.reqid, s.daddr, s.saddr) for s in self.engine.sadb],
+        )
+
+    def _find_ways(self) -> Iterator[tuple[Sa, ...]]:
+        """For each packet the SAs that it takes, none where it is dropped."""
         for way, if_id, flows in self.flows:
             winners = [(flow, self._winner(flow, way, if_id)) for flow in flows]
             guarded = [(f, p) for f, p in winners if p is not None and _protects(p)]
@@ -72,7 +97,7 @@ class Traffic:
                 raise LeakError(f"direction {way}: {[p for _, p in winners]} protects nothing")
             if way == Direction.OUT:
                 for flow, policy in guarded:
-                    self._send(policy, flow, count)
+                    yield self._sas_for(policy, flow)
 
     def _winner(self, flow: Flow, way: int, if_id: int) -> Policy | None:
         for kind in (XFRM_POLICY_TYPE_SUB, XFRM_POLICY_TYPE_MAIN):
@@ -81,19 +106,12 @@ class Traffic:
                 return found
         return None
 
-    def _send(self, policy: Policy, flow: Flow, count: int) -> None:
+    def _sas_for(self, policy: Policy, flow: Flow) -> tuple[Sa, ...]:
         if policy.action != XFRM_POLICY_ALLOW:
-            self.dropped += count
-            return
+            return ()
         sas = [self._sa_for(policy, n, flow) for n in range(len(policy.templates))]
-        if None in sas:
-            self.dropped += count
-            return
-        for sa in sas:
-            assert sa is not None
-            for _ in range(count):
-                self._number(sa)
-        self.sent += count
+        found = tuple(sa for sa in sas if sa is not None)
+        return found if len(found) == len(sas) else ()
 
     def _sa_for(self, policy: Policy, n: int, flow: Flow) -> Sa | None:
         template = policy.templates[n]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from enum import Enum, IntEnum, IntFlag
+from functools import lru_cache
 from typing import Any
 
 from pyxfrm.errors import MalformedError
@@ -97,6 +98,8 @@ CLASSES: dict[str, type[Any]] = {
     )
 }
 
+_FIELDS = {name: tuple(f.name for f in fields(cls)) for name, cls in CLASSES.items()}
+
 _ENUMS: dict[str, type[Any]] = {
     cls.__name__: cls
     for cls in (
@@ -147,7 +150,7 @@ _IP = (Family.INET, Family.INET6)
 
 
 def _dump_fields(name: str, value: Any) -> dict[str, Any]:
-    return {name: {f.name: dump(getattr(value, f.name)) for f in fields(value)}}
+    return {name: {field: dump(getattr(value, field)) for field in _FIELDS[name]}}
 
 
 def _dump_enum(value: Enum) -> Any:
@@ -181,15 +184,15 @@ def load(data: Any) -> Any:
         return ip(inner)
     if name not in CLASSES:
         raise MalformedError(f"record: no class {name!r}")
-    return _load_fields(CLASSES[name], inner)
+    return _load_fields(name, inner)
 
 
-def _load_fields(cls: type[Any], inner: dict[str, Any]) -> Any:
+def _load_fields(name: str, inner: dict[str, Any]) -> Any:
     """As a kernel showed it: a plan may hold values that nobody could mean, and must show them."""
     try:
-        return as_seen(cls, *(load(inner[f.name]) for f in fields(cls)))
+        return as_seen(CLASSES[name], *(load(inner[field]) for field in _FIELDS[name]))
     except KeyError as why:
-        raise MalformedError(f"record: {cls.__name__} without {why}") from None
+        raise MalformedError(f"record: {name} without {why}") from None
 
 
 def dumps(value: Any) -> str:
@@ -197,8 +200,12 @@ def dumps(value: Any) -> str:
     return json.dumps(dump(value), separators=(",", ":"), sort_keys=True)
 
 
+@lru_cache(maxsize=16)
 def loads(text: str) -> Any:
-    """The value again. MalformedError if the text is no record."""
+    """The value again. MalformedError if the text is no record.
+
+    Values are frozen, and a journal reads its open relocation again and again: the last ones are kept.
+    """
     try:
         return load(json.loads(text))
     except (ValueError, TypeError, AttributeError, KeyError) as why:
