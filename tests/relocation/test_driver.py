@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pyxfrm.abi.messages import XFRM_MSG_MIGRATE_STATE
 from pyxfrm.client import Xfrm
 from pyxfrm.errors import UsageError
+from pyxfrm.model import Proto, SaId
 from pyxfrm.relocation.commands import (
+    DONE,
     AddSa,
     Batch,
+    Below,
     Block,
     DualAccept,
     Failed,
@@ -25,6 +30,7 @@ from pyxfrm.relocation.commands import (
     ReadSa,
     RemovePolicy,
     RemoveSa,
+    Script,
     SetSysctl,
     Unblock,
     UpdatePolicy,
@@ -69,6 +75,7 @@ def test_each_kernel_command_is_one_request(world: World) -> None:
         "MIGRATE": [by_policy],
         "NEWSA": [AddSa(sa(A, C, 1))],
         "DELSA": [RemoveSa(move.old.id)],
+        "GETSA": [Below(move.old.id, 1)],
     }
     for name, commands in wanted.items():
         for command in commands:
@@ -254,6 +261,24 @@ def test_the_callback_hears_nothing_of_a_move_that_went_well(world: World) -> No
     driver.on_lost = heard.append
     assert driver.relocate(world.plan(LOCAL)).state is State.MOVED
     assert heard == []
+
+
+def test_how_far_an_sa_has_come(world: World) -> None:
+    """What is sent after a check that failed stays unsent."""
+    plan = world.plan(LOCAL)
+    move = plan.sas[0]
+    oseq = world.xfrm.get_sa(move.old.id).replay.oseq
+    far, near = Below(move.old.id, oseq + 1), Below(move.old.id, oseq)
+    absent = Below(SaId(C, Proto.ESP, 0xDEAD), 1)
+    assert ask(world, Batch((far, far))) == (DONE, DONE)
+    said: Any = ask(world, Script((Batch((far, near)), Batch((Migrate(move.migration),)))))
+    assert said[0][0] is DONE
+    assert said[0][1].errno == errno.EAGAIN
+    assert "outrun" in said[0][1].text
+    assert len(said) == 1
+    assert world.xfrm.get_sa(move.old.id).id == move.old.id
+    missing: Any = ask(world, Batch((absent,)))
+    assert missing[0].errno == errno.ESRCH
 
 
 def test_waits_and_batches_alone(world: World) -> None:

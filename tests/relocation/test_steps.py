@@ -277,12 +277,54 @@ def test_gap_writes_the_cut_down_before_it_copies() -> None:
         << """script
              send to 0
                copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096
+               is 000000c1@198.51.100.1 below 4072
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
              wait 21 ms"""
         >> OK
     )
     book << "read 000000c1@198.51.100.1 at 0" >> replace(old, replay=replace(old.replay, oseq=1010))
+    book << "script\n send to 0\n  delete 000000c1@198.51.100.1" >> OK
+    closing(book, plan)
+    assert book.play().state is State.MOVED
+
+
+def test_a_gap_that_was_used_up_before_the_switch_is_made_anew() -> None:
+    """This process had no time while the old SA was busy: going on might use a number twice."""
+    plan, old = gap_plan()
+    later = replace(old, replay=replace(old.replay, oseq=4500))
+    book = Playbook(relocate((plan,)))
+    opening(book, plan)
+    book << "read 000000c1@198.51.100.1 at 0" >> old
+    book << "journal moving: cuts" >> None
+    (
+        book
+        << """script
+             send to 0
+               copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096
+               is 000000c1@198.51.100.1 below 4072
+             send to 0
+               set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
+             wait 21 ms"""
+        >> script_reply((".", errno.EAGAIN))
+    )
+    book << "look at 0" >> sight(plan, {0: [OLD, NEW]}, OLD, oseq=4500)
+    book << "script\n send to 0\n  delete 000000c1@198.51.100.99" >> OK
+    book << "look at 0" >> sight(plan, OLD, oseq=4500)
+    book << "read 000000c1@198.51.100.1 at 0" >> later
+    book << "journal moving: cuts" >> None
+    (
+        book
+        << """script
+             send to 0
+               copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 8596
+               is 000000c1@198.51.100.1 below 7572
+             send to 0
+               set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
+             wait 21 ms"""
+        >> OK
+    )
+    book << "read 000000c1@198.51.100.1 at 0" >> later
     book << "script\n send to 0\n  delete 000000c1@198.51.100.1" >> OK
     closing(book, plan)
     assert book.play().state is State.MOVED
@@ -300,6 +342,7 @@ def test_an_sa_that_outran_its_gap_is_lost_and_blocked() -> None:
         << """script
              send to 0
                copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096
+               is 000000c1@198.51.100.1 below 4072
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
              wait 21 ms"""

@@ -6,7 +6,7 @@ no files. So every path of it can be read, replayed, and cut after any step.
 Two levels::
 
     kernel commands   one netlink request each: Block, InstallPolicy, UpdatePolicy, RemovePolicy, Unblock,
-                      Migrate, MigrateByPolicy, AddSa, RemoveSa
+                      Migrate, MigrateByPolicy, AddSa, RemoveSa, Below
     commands          what is yielded: Batch (kernel commands in one send), Script (batches and waits without a
                       pause between them), Look, ReadSa, Journal, Wait, SetSysctl, DualAccept, ReadCounters
 
@@ -27,6 +27,7 @@ __all__ = [
     "AddSa",
     "Answer",
     "Batch",
+    "Below",
     "Block",
     "Command",
     "DONE",
@@ -119,6 +120,14 @@ class RemoveSa:
     sa: SaId
 
 
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Nothing is changed: GETSA, and a failure (EAGAIN) if the SA has sent up to ``number`` or more."""
+
+    sa: SaId
+    number: int
+
+
 KernelCommand = (
     Block
     | Unblock
@@ -129,6 +138,7 @@ KernelCommand = (
     | MigrateByPolicy
     | AddSa
     | RemoveSa
+    | Below
 )
 
 # -- what a procedure yields -----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from pyxfrm.relocation.commands import (
     UNKNOWN,
     AddSa,
     Batch,
+    Below,
     Block,
     Command,
     DualAccept,
@@ -92,6 +93,7 @@ _KERNEL: dict[type[Any], Callable[[Any], str]] = {
     ),
     AddSa: lambda c: f"copy to {_sa(c.sa.id)} from {c.sa.saddr} oseq {c.sa.replay.oseq}",
     RemoveSa: lambda c: f"delete {_sa(c.sa)}",
+    Below: lambda c: f"is {_sa(c.sa)} below {c.number}",
 }
 
 
@@ -135,6 +137,7 @@ _COUNTED: dict[type[Any], tuple[str, str, str]] = {
     MigrateByPolicy: ("migrate", "policy", "policies"),
     AddSa: ("copy", "SA", "SAs"),
     RemoveSa: ("delete", "SA", "SAs"),
+    Below: ("check", "SA", "SAs"),
 }
 
 

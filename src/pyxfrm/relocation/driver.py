@@ -28,6 +28,7 @@ from pyxfrm.relocation.commands import (
     AddSa,
     Answer,
     Batch,
+    Below,
     Block,
     Command,
     DualAccept,
@@ -93,15 +94,29 @@ _REQUESTS: dict[type[Any], Callable[[Any], Request[Any]]] = {
     MigrateByPolicy: lambda c: verbs.migrate(c.migration),
     AddSa: lambda c: verbs.add_sa(c.sa),
     RemoveSa: lambda c: verbs.delete_sa(c.sa),
+    Below: lambda c: verbs.get_sa(c.sa),
 }
 
 
-def _answer(ticket: Ticket[Any]) -> Answer:
+def _answer(command: KernelCommand, ticket: Ticket[Any]) -> Answer:
     if ticket.error is None:
-        return DONE
+        return _below(command, ticket) if isinstance(command, Below) else DONE
     if isinstance(ticket.error, RefusedError):
         return Failed(ticket.error.errno, str(ticket.error))
     return UNKNOWN
+
+
+def _below(command: Below, ticket: Ticket[Any]) -> Answer:
+    try:
+        found = ticket.result()
+    except XfrmError:
+        return UNKNOWN
+    if found.id != command.sa:  # found by its mark, in place of the one that was named
+        return Failed(errno.ESRCH, f"{command.sa}: another SA stands before it")
+    if found.replay.oseq >= command.number:
+        text = f"{command.sa}: it has sent {found.replay.oseq}, and would outrun the gap"
+        return Failed(errno.EAGAIN, text)
+    return DONE
 
 
 class Driver:
@@ -221,19 +236,19 @@ class Driver:
 
     @_do.register
     def _(self, command: Batch) -> tuple[Answer, ...]:
-        return self._send(command.end, [request_for(c) for c in command.commands])
+        return self._send(command, [request_for(c) for c in command.commands])
 
-    def _send(self, end: int, requests: list[Request[Any]]) -> tuple[Answer, ...]:
+    def _send(self, batch: Batch, requests: list[Request[Any]]) -> tuple[Answer, ...]:
         try:
-            tickets = self.ends[end].xfrm.batch(requests)
+            tickets = self.ends[batch.end].xfrm.batch(requests)
         except XfrmError:
             return (UNKNOWN,) * len(requests)
-        return tuple([_answer(ticket) for ticket in tickets])
+        return tuple([_answer(c, t) for c, t in zip(batch.commands, tickets, strict=True)])
 
     @_do.register
     def _(self, command: Script) -> tuple[tuple[Answer, ...], ...]:
         ready = [
-            part if isinstance(part, Wait) else (part.end, [request_for(c) for c in part.commands])
+            part if isinstance(part, Wait) else (part, [request_for(c) for c in part.commands])
             for part in command.parts
         ]
         replies: list[tuple[Answer, ...]] = []

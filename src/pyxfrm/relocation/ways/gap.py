@@ -1,7 +1,7 @@
 """``gap``: make before break. A copy of the SA stands beside the old one, behind a gap in the sequence numbers.
 
 1. read the old SA's number; the *cut* is that number and a jump; write it down
-2. add the copy at the new place, sending on from the cut
+2. add the copy at the new place, sending on from the cut, and see that the old SA is still far from it
 3. one UPDPOLICY is the switch: new packets take the copy, those under way still find the old SA
 4. after the drain: the old SA must be below the cut, then it goes
 
@@ -18,6 +18,7 @@ from pyxfrm.model import Sa, SaDir
 from pyxfrm.relocation.commands import (
     AddSa,
     Batch,
+    Below,
     DualAccept,
     Failed,
     Journal,
@@ -115,8 +116,12 @@ def _start_over(run: Run, end: int, doubles: list[SaMove]) -> Steps[Trouble]:
 def make_cuts(
     run: Run, end: int, plan: Plan, moves: list[SaMove]
 ) -> Steps[list[KernelCommand] | Trouble]:
-    """Read each SA, choose its cut, write the cuts down; the requests that add the copies."""
+    """Read each SA, choose its cut, write the cuts down; the requests that add the copies.
+
+    With them it is asked how far each SA has come meanwhile. If this process had no time for so long that little of the gap is left, nothing is switched: the next pass makes the copies anew.
+    """
     adds: list[KernelCommand] = []
+    checks: list[KernelCommand] = []
     for move in moves:
         sa = yield ReadSa(move.old.id, end)
         if not isinstance(sa, Sa):
@@ -128,9 +133,10 @@ def make_cuts(
             return Trouble.REFUSED
         run.cuts[end, move.old.id] = cut
         adds.append(AddSa(copied(sa, move.new, oseq=cut)))
+        checks.append(Below(move.old.id, cut - plan.jump // 4))
     if adds:
         yield Journal(run.state, "cuts", run.cuts_flat())
-    return adds
+    return [*adds, *checks]
 
 
 def _switch_over(
