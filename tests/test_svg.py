@@ -33,7 +33,7 @@ def test_well_formed(said: str, points: list[tuple[float, float]]) -> None:
     paths = [e.get("d", "") for e in root.iter() if e.tag.endswith("path")]
     assert paths[0].count("M") == len(points)
     assert len(paths) == (3 if points else 2)
-    assert paths[-1] == "M1.0 2.0H1.0"
+    assert paths[-1] == "M1 2H1"
 
 
 def test_light_and_dark_have_the_same_classes() -> None:

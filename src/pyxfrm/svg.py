@@ -108,15 +108,20 @@ def rect(kind: str, x: float, y: float, wide: float, tall: float) -> str:
     return f'<rect class="{kind}" {place}/>'
 
 
+def _n(value: float) -> str:
+    """A number as short as it can be said to a tenth."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
 def dots(points: Iterable[tuple[float, float]], kind: str) -> str:
     """Many dots as one path: each is a line of no length with round ends."""
-    return f'<path class="{kind}" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)}"/>'
+    return f'<path class="{kind}" d="{"".join(f"M{_n(x)} {_n(y)}h0" for x, y in points)}"/>'
 
 
 def dashes(points: Iterable[tuple[float, float, float]], kind: str) -> str:
     """Many lines from left to right (x, y, to x) as one path; those of no length are dots."""
     return (
-        f'<path class="{kind}" d="{"".join(f"M{x:.1f} {y:.1f}H{to:.1f}" for x, y, to in points)}"/>'
+        f'<path class="{kind}" d="{"".join(f"M{_n(x)} {_n(y)}H{_n(to)}" for x, y, to in points)}"/>'
     )
 
 

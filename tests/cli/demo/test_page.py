@@ -140,10 +140,13 @@ def test_any_account_can_be_drawn(some: list[Packet], begin: float, took: float)
     Reader(page(made, made, Facts("")))
 
 
-def test_dots_that_lie_on_each_other_are_drawn_once() -> None:
-    one = Packet(0, 1, 1.0, 1.001)
-    both = [svg for svg in overview(replace(GOOD, packets=[one, one]))[2] if "dots fine" in svg]
-    assert sum(svg.count("h0") for svg in both) == 2  # of each kind: latency, and the gap
+def test_dots_that_touch_are_one_line() -> None:
+    many = [Packet(0, n, 1.0 + n * 1e-5, 1.001 + n * 1e-5) for n in range(300)]
+    far = Packet(0, 300, 2.0, 2.001)
+    paths = [svg for svg in overview(replace(GOOD, packets=[*many, far]))[2] if "dots fine" in svg]
+    latencies, _, gaps, _ = (svg.count("M") for svg in paths)
+    assert latencies == 2
+    assert gaps == 2
 
 
 @pytest.mark.parametrize("name", ["load", "cpus", "python", "system", "when"])
