@@ -41,6 +41,7 @@ class Profile(NamedTuple):
     ``missing_algorithms``   names of the list of algorithms that its crypto lacks
     ``xcbc_keys``            bytes of key that its xcbc(aes) takes
     ``mode_max``             XFRM_MODE_MAX: modes are below it; IP-TFS is known from 6 on, with or without the code behind it
+    ``comp_gains``           bytes that IPComp must have saved: for what comes in not to be refused, for what goes out not to be left as it is
     ``migrate_as_it_was``    MIGRATE clones SAs as it did before MIGRATE_STATE came, see handlers/migrate.py
     """
 
@@ -67,6 +68,7 @@ class Profile(NamedTuple):
     missing_algorithms: frozenset[str] = frozenset(("hmac(rmd160)", "hmac(sm3)", "cbc(sm4)"))
     xcbc_keys: frozenset[int] = frozenset((16,))
     mode_max: int = 6
+    comp_gains: tuple[int, int] = (1, 4)
     migrate_as_it_was: bool = False
 
 
@@ -91,6 +93,7 @@ LINUX_6_12 = Profile(
     missing_algorithms=frozenset(("hmac(sm3)", "cbc(sm4)")),
     xcbc_keys=frozenset((16, 24, 32)),
     mode_max=5,
+    comp_gains=(4, 5),
     migrate_as_it_was=True,
 )
 

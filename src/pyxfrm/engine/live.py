@@ -39,6 +39,7 @@ from pyxfrm.esp import (
 )
 
 if TYPE_CHECKING:
+    from pyxfrm.abi.profiles import Profile
     from pyxfrm.abi.structs import Algo, AlgoAead, AlgoAuth
     from pyxfrm.engine.sa import Sa
     from pyxfrm.esp import Inbound, Outbound, Window
@@ -51,7 +52,7 @@ _NUMBERED = (IPPROTO_ESP, IPPROTO_AH)
 _encap = struct.Struct(">xxHH").unpack_from
 
 
-def association_of(sa: Sa) -> Association:
+def association_of(sa: Sa, profile: Profile) -> Association:
     """What the packets of an SA need to know of it. Raises UsageError for what cannot be carried."""
     traits = sa.traits
     try:
@@ -74,6 +75,7 @@ def association_of(sa: Sa) -> Association:
         extra_flags=traits.extra_flags,
         encap=None if sa.encap is None else Encap(*_encap(sa.encap)),
         inner=(sa.sel.saddr[:inner_size], sa.sel.daddr[:inner_size]) if mode is Mode.BEET else None,
+        comp_gains=profile.comp_gains,
         tfcpad=traits.tfcpad,
     )
 
@@ -88,13 +90,15 @@ class Live:
     """The live parts of one SA.
 
     ``idents``   gives the identifications of new IPv4 headers
+    ``profile``  the kernel it is to be like
     ``sealer``, ``opener``  None until :meth:`outbound`, :meth:`inbound` are first called, and while stale
     """
 
-    __slots__ = ("_old_opener", "_old_sealer", "idents", "opener", "sealer")
+    __slots__ = ("_old_opener", "_old_sealer", "idents", "opener", "profile", "sealer")
 
-    def __init__(self, idents: Idents) -> None:
+    def __init__(self, idents: Idents, profile: Profile) -> None:
         self.idents = idents
+        self.profile = profile
         self.sealer: Outbound | None = None
         self.opener: Inbound | None = None
         self._old_sealer: Outbound | None = None
@@ -103,7 +107,7 @@ class Live:
     def outbound(self, sa: Sa) -> Outbound:
         """The sealer, at the SA's place. Raises UsageError for what cannot be carried."""
         if self.sealer is None:
-            association = association_of(sa)
+            association = association_of(sa, self.profile)
             if self._old_sealer is None:
                 sequence = _sequence(sa) if sa.proto in _NUMBERED else None
                 self.sealer = make_sealer(association, sequence=sequence, idents=self.idents)
@@ -115,7 +119,7 @@ class Live:
     def inbound(self, sa: Sa) -> Inbound:
         """The opener, at the SA's place. Raises UsageError for what cannot be carried."""
         if self.opener is None:
-            association, stats = association_of(sa), sa.stats
+            association, stats = association_of(sa, self.profile), sa.stats
             if self._old_opener is None:
                 self.opener = make_opener(association, window=_window(sa))
                 self.restore_stats(stats)

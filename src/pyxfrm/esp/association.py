@@ -77,6 +77,8 @@ class Association:
     ``flags``         XFRM_STATE_* (ESN, NOECN, DECAP_DSCP, NOPMTUDISC, ALIGN4)
     ``extra_flags``   XFRM_SA_XFLAG_* (DONT_ENCAP_DSCP, OSEQ_MAY_WRAP)
     ``inner``         BEET: the selector's (saddr, daddr), both 4 or both 16 bytes
+    ``comp_gains``    bytes that IPComp must have saved: for what comes in not to be refused, for
+                      what goes out not to be left as it is; Linux 7.2 has (1, 4), 6.12 (4, 5)
     ``ttl``           TTL or hop limit of a tunnel's outer header (Linux: the route's, or 64)
     ``tfcpad``        bytes a payload is padded up to (XFRMA_TFCPAD), 0: no TFC padding
     ``mtu``           path MTU outside; TFC padding does not go beyond it
@@ -97,6 +99,7 @@ class Association:
     extra_flags: int = 0
     encap: Encap | None = None
     inner: tuple[bytes, bytes] | None = None
+    comp_gains: tuple[int, int] = (1, 4)
     ttl: int = 64
     tfcpad: int = 0
     mtu: int = 1500

@@ -15,6 +15,7 @@ from typing import Any
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST
+from pyxfrm.abi.profiles import LINUX_7_2, Profile
 from pyxfrm.engine.datapath import Action, Datapath, Verdict
 from pyxfrm.esp import Drop, locate, trim
 from pyxfrm.lab.imitation import Imitator
@@ -174,8 +175,8 @@ class Lane:
 class EngineLane(Lane):
     """The host as an engine."""
 
-    def __init__(self) -> None:
-        self.imitator = Imitator()
+    def __init__(self, profile: Profile = LINUX_7_2) -> None:
+        self.imitator = Imitator(profile)
         self.datapath = Datapath(
             self.imitator.engine,
             local=lambda address: address in (OUTSIDE, INSIDE),

@@ -31,6 +31,7 @@ from pyxfrm.errors import UsageError
 from pyxfrm.esp import Drop, make_sealer, trim
 
 if TYPE_CHECKING:
+    from pyxfrm.abi.profiles import Profile
     from pyxfrm.engine.datapath.bundle import Resolution
     from pyxfrm.engine.datapath.opening import Step
     from pyxfrm.engine.datapath.path import Datapath
@@ -126,7 +127,7 @@ def _explain_seal(
     for sa in found.sas:
         story.tell(f"through {_named(sa)}")
         try:
-            packet = _rehearse(sa, packet)
+            packet = _rehearse(sa, packet, datapath.engine.profile)
         except (Drop, Refused) as no:
             counters = (str(no.counter),)
             if datapath.moves.may_wait(counters, flow):
@@ -137,16 +138,17 @@ def _explain_seal(
 
 def _mtu(datapath: Datapath, found: Resolution, flow: Flow) -> int:
     try:
-        sealers = [(sa, make_sealer(association_of(sa))) for sa in found.sas]
+        profile = datapath.engine.profile
+        sealers = [(sa, make_sealer(association_of(sa, profile))) for sa in found.sas]
     except UsageError:
         return 0
     return least_mtu(datapath.paths, sealers, flow.family)
 
 
-def _rehearse(sa: Sa, packet: bytes) -> bytes:
+def _rehearse(sa: Sa, packet: bytes, profile: Profile) -> bytes:
     """A packet like the one that the SA would make; Drop or Refused where it would make none."""
     try:
-        sealer = make_sealer(association_of(sa))
+        sealer = make_sealer(association_of(sa, profile))
     except UsageError as error:
         raise Refused("XfrmOutStateModeError", str(error)) from None
     sealer.payload_length(packet)

@@ -209,7 +209,8 @@ class Moves:
         if place.sa.state is not State.VALID:
             return None
         if place.opener is None:
-            place.opener = self._datapath.opening.opener(place.sa).at(association_of(place.left))
+            left = association_of(place.left, self._datapath.engine.profile)
+            place.opener = self._datapath.opening.opener(place.sa).at(left)
         return place.sa, place.opener
 
 

@@ -137,7 +137,7 @@ class Opening:
         """The SA's opener. Raises Refused where the SA cannot be carried."""
         live = sa.live
         if live is None:
-            live = sa.live = Live(self.idents)
+            live = sa.live = Live(self.idents, self.engine.profile)
         try:
             return live.opener or live.inbound(sa)
         except UsageError as error:

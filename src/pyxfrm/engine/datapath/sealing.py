@@ -53,7 +53,7 @@ class Sealing:
         """The SA's sealer. Raises Refused where the SA cannot be carried."""
         live = sa.live
         if live is None:
-            live = sa.live = Live(self.idents)
+            live = sa.live = Live(self.idents, self.engine.profile)
         try:
             return live.sealer or live.outbound(sa)
         except UsageError as error:
