@@ -28,7 +28,7 @@ from benchmarks.relocation import tables
 from benchmarks.relocation.cells import PARTS, Row, rows
 from pyxfrm.lab import Lab
 from pyxfrm.lab.boot import Options
-from pyxfrm.relocation.report import Arrival, draw
+from pyxfrm.relocation.report import Arrival, Mark, draw
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -136,21 +136,30 @@ def _quietness(lab: Lab, program: str) -> dict[str, Any]:
 
 
 def plot(program: str) -> None:
-    """Pictures."""
+    """Pictures, of the flow to the end that moves."""
     with _boot("7.2") as lab:
         for strategy in ("migrate-state", "hold", "gap", "recreate"):
             kind = "both" if strategy == "gap" else "address"
             cell = {"strategy": strategy, "kind": kind, "moves": 1, "pause": 0.3, "keep": True}
-            found = lab.call(MEASURE, {"program": program, **cell})
-            begin = found["marks"][0]
-            near = [
-                Arrival(at / 1e9, 0, number)
-                for at, number in found["arrivals"]
-                if begin - 0.02 < at / 1e9 < begin + 0.06
-            ]
             path = DOCS / f"relocation-{strategy}.svg"
-            path.write_text(draw(near, [], f"{strategy}: 5,000 packets/s around one move"))
-            say(f"{path}: {len(near)} packets")
+            path.write_text(_picture(strategy, lab.call(MEASURE, {"program": program, **cell})))
+            say(str(path))
+
+
+def _picture(strategy: str, found: dict[str, Any]) -> str:
+    """From 20 ms before the first change until 30 ms after the last one."""
+    marks = [
+        Mark(began, f"{requests} requests to end {end}", returned - began)
+        for end, began, returned, requests in found["sends"]
+    ]
+    first, last = min(mark.at for mark in marks), max(mark.at + mark.took for mark in marks)
+    near = [
+        Arrival(at / 1e9, 0, number)
+        for at, number in found["arrivals"]
+        if first - 0.02 < at / 1e9 < last + 0.03
+    ]
+    title = f"{strategy}: 5,000 packets/s around one move, {found['lost']} lost"
+    return draw(near, marks, title, names={0: "numbered UDP packets, as they arrived"})
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def _kinds(moves: int | None) -> Iterator[Row]:
         yield Row("kinds", "7.2", ("no move", "-", str(rate)), _runs(moves or 100, base))
         for kind in KINDS:
             for strategy in ("migrate-state", "auto"):
-                if kind != "four" and not (kind == "hosts" and strategy == "auto"):
+                if kind not in ("four", "bare") and not (kind == "hosts" and strategy == "auto"):
                     base = {"kind": kind, "strategy": strategy, "rate": rate}
                     yield Row(
                         "kinds", "7.2", (kind, strategy, str(rate)), _runs(moves or 100, base)

@@ -51,6 +51,7 @@ from pyxfrm.relocation.plan import make_pair
 from pyxfrm.relocation.survey import survey
 from pyxfrm.relocation.wish import Wish
 from pyxfrm.transport.kernel import KernelTransport
+from pyxfrm.wire.netlink import frames
 
 FRAME = struct.Struct("=QIIQI")
 ENTRY = struct.Struct("=QQ")
@@ -137,7 +138,7 @@ class Tally:
     whole: list[float] = field(default_factory=list)
     account: dict[str, int] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
-    marks: list[float] = field(default_factory=list)
+    sends: list[tuple[int, float, float, int]] = field(default_factory=list)
 
 
 def measure(words: dict[str, Any]) -> dict[str, Any]:
@@ -238,7 +239,6 @@ def _relocate(
         for watch in watches:
             watch.clear()
         began = time.monotonic()
-        tally.marks.append(began)
         outcome = driver.relocate(*plans)
         tally.whole.append(time.monotonic() - began)
         tally.states[outcome.state.value] += 1
@@ -247,6 +247,11 @@ def _relocate(
         sends = [send for watch in watches for send in watch.sends]
         first, last = min(send[0] for send in sends), max(send[1] for send in sends)
         tally.windows.append(last - first)
+        tally.sends = [
+            (end, send[0], send[1], sum(1 for _ in frames(send[3])))
+            for end, watch in enumerate(watches)
+            for send in watch.sends
+        ]
         if outcome.state is not State.MOVED:
             break
         time.sleep(cell.pause)
@@ -303,7 +308,7 @@ def _account(cell: Cell, stream: Stream, counts: Counter[int], tally: Tally) -> 
         "twice": len(numbers) - len(set(numbers)),
         "late": _late(numbers),
         "gap_ms": round(_longest(entries) / 1e6, 2),
-        **_wire(stream),
+        **heard(stream.folder),
         "windows_us": [round(1e6 * t) for t in tally.windows],
         "whole_ms": round(1e3 * sorted(tally.whole)[len(tally.whole) // 2], 1),
         "troubles": tally.troubles[:3],
@@ -311,7 +316,7 @@ def _account(cell: Cell, stream: Stream, counts: Counter[int], tally: Tally) -> 
     }
     if cell.keep:
         made["arrivals"] = entries
-        made["marks"] = tally.marks
+        made["sends"] = tally.sends
     return made
 
 
@@ -328,13 +333,13 @@ def _longest(entries: list[tuple[int, int]]) -> int:
     return max((b - a for a, b in pairwise(times)), default=0)
 
 
-def _wire(stream: Stream) -> dict[str, int]:
+def heard(folder: Path) -> dict[str, int]:
     """What left each gateway: sequence numbers and IVs of a key are unique, nothing is in clear."""
     clear = numbers_again = ivs_again = 0
     for name in ("one", "two"):
         seen: set[tuple[int, int]] = set()
         ivs: set[tuple[int, int]] = set()
-        for _, spi, number, iv, kind in FRAME.iter_unpack((stream.folder / name).read_bytes()):
+        for _, spi, number, iv, kind in FRAME.iter_unpack((folder / name).read_bytes()):
             if kind == 3:
                 clear += 1
                 continue

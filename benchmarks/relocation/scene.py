@@ -261,6 +261,11 @@ def hosts() -> Kind:
     return made
 
 
+def bare() -> Kind:
+    """Nothing protects anything: what the ears must hear."""
+    return Kind(Wish(A, C, B), Wish(B, C, A))
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "address": address,
     "both": both,
@@ -272,6 +277,7 @@ KINDS: dict[str, Callable[[], Kind]] = {
     "three": three,
     "percpu": percpu,
     "four": four,
+    "bare": bare,
 }
 
 

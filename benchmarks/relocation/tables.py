@@ -35,7 +35,7 @@ def brief(found: Result) -> Result:
     """What is kept of a run."""
     if "sent" not in found:
         return {way: _medians(by) for way, by in found.items()}
-    return {key: value for key, value in found.items() if key not in ("arrivals", "marks")}
+    return {key: value for key, value in found.items() if key not in ("arrivals", "sends")}
 
 
 def _medians(by: dict[str, list[tuple[int, int]]]) -> dict[str, list[float]]:
@@ -84,7 +84,7 @@ def _by_row(results: list[Result]) -> Iterator[tuple[list[str], list[Result]]]:
 
 def _traffic(results: list[Result]) -> Iterator[str]:
     yield (
-        "| move | strategy | packets/s | moves | sent | lost | a move | where | late | twice "
+        "| move | strategy | packets/s asked for (sent) | moves | sent | lost | a move | where | late | twice "
         "| clear | numbers again | IVs again | us |"
     )
     yield "|---" * 14 + "|"
@@ -94,7 +94,8 @@ def _traffic(results: list[Result]) -> Iterator[str]:
         strategies = " ".join(sorted({name for run in runs for name in run["strategies"]})) or "-"
         spans = [span for run in runs for span in run["windows_us"]]
         cells = [
-            *(kind, strategies, rate, total["moves"] or "-", total["sent"], total["lost"]),
+            *(kind, strategies, f"{rate} ({round(median(run['rate'] for run in runs))})"),
+            *(total["moves"] or "-", total["sent"], total["lost"]),
             f"{total['lost'] / moves:.3f}" if total["moves"] else "-",
             _where(runs, total["unexplained"]),
             *(total[key] for key in ("late", "twice", "clear", "numbers_again", "ivs_again")),

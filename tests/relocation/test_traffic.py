@@ -7,11 +7,13 @@ counter tells of. That none is lost at all is asserted only where no scheduler c
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks.relocation.guest import heard
 
 if TYPE_CHECKING:
     from pyxfrm.lab import Lab
@@ -41,6 +43,25 @@ def _measured(lab: Lab, program: str, **cell: Any) -> dict[str, Any]:
     assert {name: found[name] for name in nothing} == dict.fromkeys(nothing, 0), found
     assert found["unexplained"] <= 0, found
     return found
+
+
+def test_the_ears_find_what_must_not_be(tmp_path: Path) -> None:
+    """Time, SPI, number, IV, and 1 for ESP or 3 for clear text: as traffic.c writes them."""
+    frame = struct.Struct("=QIIQI").pack
+    usual = [frame(n, 0x1001, n, 100 + n, 1) for n in range(5)]
+    (tmp_path / "two").write_bytes(b"".join(usual))
+    (tmp_path / "one").write_bytes(b"".join(usual))
+    assert heard(tmp_path) == {"clear": 0, "numbers_again": 0, "ivs_again": 0}
+    bad = [frame(9, 0x1001, 3, 200, 1), frame(9, 0x1001, 9, 104, 1), frame(9, 0, 0, 0, 3)]
+    (tmp_path / "one").write_bytes(b"".join(usual + bad))
+    assert heard(tmp_path) == {"clear": 1, "numbers_again": 1, "ivs_again": 1}
+
+
+@pytest.mark.kernel
+def test_the_ears_hear_what_is_in_clear(lab72: Lab, program: str) -> None:
+    words = {"program": program, "rate": 1000, "kind": "bare", "strategy": "none", "moves": 4}
+    found = lab72.call(MEASURE, words, timeout=240)
+    assert found["clear"] == found["sent"] > 500
 
 
 @pytest.mark.kernel
