@@ -16,14 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyxfrm.abi import messages as m
+from pyxfrm.cli.demo.nat import Nat
 from pyxfrm.client import Xfrm
 from pyxfrm.model import REMOVE, Encap, Migration, ip, network
 from pyxfrm.transport.base import Group
-from pyxfrm.tunnel import End, Keys, Point, Queue, Run, Static, Stream, Via
+from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Stream, Via
 from pyxfrm.tunnel.place import UDP, Place
 from pyxfrm.wire import messages
 from tests.tunnel.pair import LEFT4, RIGHT4, RIGHT6, Pair, point
-from tests.tunnel.relay import Relay
 
 
 def until(pair: Pair, done: Callable[[], bool]) -> None:
@@ -103,29 +103,23 @@ def test_a_stream_loses_nothing_while_both_ends_move(places: tuple[str, ...]) ->
 def test_one_end_moves_behind_a_nat_and_the_nat_changes_its_mapping() -> None:
     here, there, inside, outside = (point(f"127.0.0.{n}") for n in (1, 2, 5, 6))
     again = point("127.0.0.7")
-
-    def pair_of(one: Point) -> tuple[str, int]:
-        assert one.port is not None
-        return str(one.address), one.port
-
-    relay = Relay(pair_of(inside), pair_of(outside), pair_of(there))
     with Pair(here, there) as pair:
-        pair.loop.every(0.001, relay.turn)
+        nat = Nat(pair.loop, inside, outside, here, there)
 
         def behind() -> None:
             pair.other = pair.other.move(pair.at_right, there=outside)
             pair.view = pair.view.move(pair.at_left, there=inside)
 
         def remap() -> None:
-            relay.rebind(pair_of(again))
+            nat.rebind(again)
             pair.other = pair.other.move(pair.at_right, there=again)
 
         ping = pair.b.ping(LEFT4, rate=100)
         stream = stream_through(pair, behind, remap)
         nothing_went_wrong(pair, stream)
         assert ping.lost == 0
-        assert relay.passed > 100
-    relay.close()
+        assert nat.passed > 100
+        nat.close()
 
 
 def test_the_mapping_of_a_nat_is_told() -> None:

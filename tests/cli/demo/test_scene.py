@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from pyxfrm.cli.demo import moves
 from pyxfrm.cli.demo.account import NOBODY, Account, account_of, percentile
 from pyxfrm.cli.demo.moves import CONTRAST, JOURNEY, Move, places, play
-from pyxfrm.cli.demo.scene import Scene
+from pyxfrm.cli.demo.scene import Scene, Script
+from pyxfrm.cli.demo.words import reasons
+from pyxfrm.errors import TransportError
 from pyxfrm.tunnel import Run
 from pyxfrm.tunnel.outer import UdpOuter
 from pyxfrm.tunnel.place import Place
@@ -17,10 +23,10 @@ from pyxfrm.tunnel.place import Place
 FAST: dict[str, Any] = {"rate": 200, "pause": 0.001}
 
 
-def account(moves: tuple[Move, ...], seconds: float = 1.0, **options: Any) -> Account:
+def account(script: tuple[Move, ...], seconds: float = 1.0, **options: Any) -> Account:
     """Play it, and look."""
     with Scene(*places(), **{**FAST, **options}) as scene:
-        scene.play(play(moves, scene, seconds))
+        scene.play(play(script, scene, seconds))
         made = account_of(scene)
         assert made.total.sent == sum(side.stream.sent for side in scene.sides)
     return made
@@ -89,6 +95,40 @@ def test_without_help_packets_are_lost_and_accounted_for() -> None:
     assert copied.reused > 0
     for row in made.rows:
         assert row.reasons.total() >= row.lost
+
+
+class Small(UdpOuter):
+    """A socket with room for a few packets, each sent by itself."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.batched = False
+        with socket.socket(fileno=os.dup(self.fileno())) as same:
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+
+def test_what_the_kernel_had_no_room_for_is_told() -> None:
+    """As on a machine that stands still for a moment."""
+    with Scene(*places(), rate=500, make=Small) as scene:
+
+        def script() -> Script:
+            scene.mark("a pause")
+            yield 0.1
+            time.sleep(0.4)
+            yield 0.1
+
+        scene.play(script())
+        total = account_of(scene).total
+    assert total.lost > 0
+    assert total.reasons["socket buffer was full"] == total.lost
+    assert any("too busy for this rate" in line for line in reasons(total))
+
+
+def test_an_engine_that_is_silent_about_a_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "MappingChanged", int)
+    monkeypatch.setattr(moves, "_NOTICE", 0.05)
+    with pytest.raises(TransportError, match=r"no MAPPING came in 0\.05 s"):
+        account(JOURNEY[2:4], 0.5)
 
 
 def test_percentile() -> None:

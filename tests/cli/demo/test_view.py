@@ -153,7 +153,17 @@ def test_a_whole_run_on_a_terminal(tmp_path: Path) -> None:
     after = said[said.rindex(LEAVE) :]
     assert b"delete and add" in after
     assert str(report).encode() in after
-    assert b" of 75 packets lost\r" not in said  # the lines that stand for the view elsewhere
+    assert b"packets lost\r" not in said  # the lines that stand for the view elsewhere
+
+
+@pytest.mark.parametrize("setting", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_colours_do_not_make_a_screen(setting: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pyxfrm.cli", "demo", "--only", "live", "--seconds", "1"]
+    env = {**os.environ, "PYTHONPATH": str(SRC), "XDG_CACHE_HOME": str(tmp_path), setting: "1"}
+    done = subprocess.run(command, env=env, capture_output=True, check=True, timeout=60)
+    assert ENTER not in done.stdout
+    assert b"packets lost" in done.stdout
+    assert done.stderr == b""
 
 
 def test_a_killed_demo_leaves_a_clean_terminal() -> None:

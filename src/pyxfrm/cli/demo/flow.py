@@ -7,7 +7,7 @@ import select
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -31,8 +31,11 @@ HERE = (
     "Here are the two ends of a tunnel, in this process and without root: real ESP packets over loopback, {rate:g} a second each way. Meanwhile one end "
     "moves, as hosts do. Each SA is named and moved by one message, XFRM_MSG_MIGRATE_STATE, which is new in Linux 7.2."
 )
-OTHERS = "The same without waiting, and as it was done before"
-COMPARE = "Now the same change of address without help, and as it was done before Linux 7.2. Between any two calls there are 5 ms, here as above."
+OTHERS = "For comparison: without waiting, and as it was done before"
+COMPARE = (
+    "For comparison, the same change of address where nothing waits and the old place is not good any more (as Linux takes the same messages), and as it "
+    "was done before Linux 7.2. Between any two calls there are 5 ms, here as above."
+)
 SHARE = 0.75  # of the time, for MIGRATE_STATE
 
 COLUMNS = ("took ms", "waited", "gap ms", "lost", "twice", "clear", "reused")
@@ -67,16 +70,14 @@ def show(console: Console, wish: Wish) -> int:
         return 0
     paragraph(console, HERE.format(rate=wish.rate))
     _rehearse()
+    without = {"hold": 0.0, "drain": 0.0}
     moved = _play(console, TITLE, JOURNEY, wish.rate, SHARE * wish.seconds)
-    console.print()
+    compared = _play(console, OTHERS, CONTRAST, wish.rate, (1 - SHARE) * wish.seconds, **without)
     console.print(_table([*moved.rows, moved.total]))
     console.print()
     paragraph(console, LEGEND, style="dim")
     _verdict(console, moved)
     paragraph(console, COMPARE)
-    without = {"hold": 0.0, "drain": 0.0}
-    compared = _play(console, OTHERS, CONTRAST, wish.rate, (1 - SHARE) * wish.seconds, **without)
-    console.print()
     console.print(_table(compared.rows))
     console.print()
     for row in compared.rows:
@@ -123,26 +124,37 @@ def _play(
         gc.freeze()  # what is there already is not looked through again while packets flow
         stack.callback(gc.unfreeze)
         scene = stack.enter_context(Scene(here, there, rate=rate, **options))
-        lines = _Lines(console, scene)
-        if console.is_terminal and not console.is_dumb_terminal:
+        if _is_watched(console):
             screen = stack.enter_context(Screen())
             feed = Feed(scene, moves, seconds, title)
             scene.every(TICK, lambda: screen.show(feed.moment()))
         else:
+            stack.callback(console.print)
+            lines = stack.enter_context(_Lines(console, scene, title))
             scene.every(TICK, lines.tell)
         scene.play(play(moves, scene, seconds))
-        if not console.is_terminal:
-            lines.tell()
         return account_of(scene)
+
+
+def _is_watched(console: Console) -> bool:
+    """Whether there is a screen to draw on; colours alone (FORCE_COLOR) do not make one."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
 
 
 class _Lines:
     """A line for each move, once it is over, where nobody watches."""
 
-    def __init__(self, console: Console, scene: Scene) -> None:
+    def __init__(self, console: Console, scene: Scene, title: str) -> None:
         self._console = console
         self._scene = scene
         self._told = 0
+        console.print(f"{title}:", soft_wrap=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tell()
 
     def tell(self) -> None:
         """What is new."""

@@ -19,6 +19,7 @@ from pyxfrm.cli.demo.sockets import free, has_ipv6
 from pyxfrm.client import verbs
 from pyxfrm.client.events import MappingChanged
 from pyxfrm.client.request import Request
+from pyxfrm.errors import TransportError
 from pyxfrm.model import Direction
 from pyxfrm.transport.base import Group
 from pyxfrm.tunnel import Point, Static
@@ -132,9 +133,7 @@ def _nat_comes(scene: Scene, stretch: Stretch) -> Script:
 
 
 def _nat_rebinds(scene: Scene, stretch: Stretch) -> Script:
-    nat = scene.nat
-    if nat is None:
-        return
+    nat = next(nat for nat in scene.nats if nat.sockets)
     with scene.right.xfrm.events(Group.MAPPING) as events:
         nat.rebind(free(str(nat.outside.address)))
         until = scene.now + _NOTICE
@@ -145,6 +144,7 @@ def _nat_rebinds(scene: Scene, stretch: Stretch) -> Script:
                 place = Point(seen[-1].new_saddr, seen[-1].new_sport)
                 yield from _relocate(scene, stretch, seen_left=place)
                 return
+    raise TransportError(f"the NAT took another port, and no MAPPING came in {_NOTICE:g} s")
 
 
 def _nat_goes(scene: Scene, stretch: Stretch) -> Script:
@@ -184,7 +184,7 @@ JOURNEY = (
 CONTRAST = (
     Move(
         "MIGRATE_STATE, no waiting",
-        "The same messages, as Linux takes them: what finds no SA for the moment is dropped.",
+        "As Linux takes the same messages: what finds no SA, or comes to the old place, is dropped.",
         _address,
     ),
     Move(

@@ -76,12 +76,16 @@ def page(moved: Account, compared: Account | None, facts: Facts) -> str:
         f"<title>pyxfrm demo: {escape(TITLE)}</title>",
         f"<style>{svg.sheet()}\n{_CSS}</style></head><body>",
         f"<header>{_head(moved)}</header><main>",
-        _section("All of it", _overview(moved)),
-        _section("Each move from near", _NEAR + _grid(moved, moves)),
-        _section("The same in numbers", _numbers(moved)),
+        _section("From afar", _overview(moved)),
+        _section("From near", _NEAR + _grid(moved, moves)),
+        _section("In numbers", _numbers(moved)),
     ]
     if compared is not None:
-        parts.append(_section("Without waiting, and as it was done before", _compare(compared)))
+        parts.append(
+            _section(
+                "For comparison: without waiting, and as it was done before", _compare(compared)
+            )
+        )
     parts += [
         _section("How long packets took", _percentiles(moved, compared)),
         _section("How this was measured", _method(moved, facts)),
