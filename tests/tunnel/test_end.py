@@ -18,7 +18,18 @@ from hypothesis import strategies as st
 from pyxfrm.abi import messages as m
 from pyxfrm.cli.demo.nat import Nat
 from pyxfrm.client import Xfrm
-from pyxfrm.model import REMOVE, Encap, Migration, ip, network
+from pyxfrm.model import (
+    REMOVE,
+    AddressMove,
+    Direction,
+    Encap,
+    Migration,
+    Mode,
+    PolicyMigration,
+    Proto,
+    ip,
+    network,
+)
 from pyxfrm.transport.base import Group
 from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Stream, Via
 from pyxfrm.tunnel.place import UDP, Place
@@ -169,6 +180,31 @@ def test_packets_wait_for_an_sa_that_is_deleted_and_made_again_elsewhere() -> No
         stream = stream_through(pair, take_down)
         nothing_went_wrong(pair, stream)
         assert pair.b.arrivals[stream.number].longest_gap > 0.04
+
+
+def test_the_old_message_moves_it_too() -> None:
+    with Pair(point("127.0.0.1"), point("127.0.0.2")) as pair:
+        here, there, new = pair.view.here, pair.view.there, point("127.0.0.3")
+
+        def migrate() -> None:
+            for policy in pair.view.policies():
+                if policy.dir is Direction.OUT:
+                    step = AddressMove(
+                        *(here.address, there.address, new.address, there.address),
+                        *(Proto.ESP, Mode.TUNNEL, policy.templates[0].reqid),
+                    )
+                    encap = Encap(new.port or 0, there.port or 0)
+                    pair.at_left.migrate(
+                        PolicyMigration(policy.sel, Direction.OUT, (step,), encap=encap)
+                    )
+
+        stream = stream_through(pair, migrate)
+        nothing_went_wrong(pair, stream)
+        arrivals = pair.b.arrivals[stream.number]
+        assert {one.via.address for one in arrivals.packets if one.via} == {
+            here.address.packed,
+            new.address.packed,
+        }
 
 
 def test_an_address_that_is_not_there_is_a_problem_told_in_a_line() -> None:
