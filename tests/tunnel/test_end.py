@@ -285,7 +285,7 @@ def test_a_move_out_of_udp_asks_for_a_raw_socket() -> None:
         out, _ = pair.view.sas()
         pair.at_left.migrate_sa(Migration.of(out, encap=REMOVE))
         raw = Place(out.saddr.packed, 50)
-        assert raw in pair.left.wanted.places
+        assert raw in pair.left.needs.places
         if os.geteuid():
             assert pair.left.problems == ["127.0.0.1 esp: Operation not permitted"]
         else:

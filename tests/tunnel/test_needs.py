@@ -24,7 +24,6 @@ from pyxfrm.model import (
     ip,
     network,
 )
-from pyxfrm.tunnel.keepalives import Keepalives
 from pyxfrm.tunnel.needs import Needs
 from pyxfrm.tunnel.place import UDP, Place, Via
 
@@ -48,6 +47,7 @@ IN = replace(
     dir=SaDir.IN,
     replay=ReplayState.of(32),
 )
+NOW = 1_000_000_000.0
 OURS = Place(HERE.packed, UDP, 4500)
 
 
@@ -59,6 +59,11 @@ def engine_with(*sas: Sa) -> tuple[Needs, Xfrm]:
     return Needs(engine), xfrm
 
 
+def places(needs: Needs) -> set[Place]:
+    needs.look(NOW)
+    return set(needs.places)
+
+
 def policy(direction: Direction, saddr: str = "192.0.2.1", daddr: str = "192.0.2.2") -> Policy:
     template = Template(ip(saddr), ip(daddr), Proto.ESP, Mode.TUNNEL, 7)
     sel = Selector(network("10.1.0.0/16"), network("10.2.0.0/16"))
@@ -67,76 +72,102 @@ def policy(direction: Direction, saddr: str = "192.0.2.1", daddr: str = "192.0.2
 
 def test_both_directions_of_a_tunnel_share_a_place() -> None:
     needs, _ = engine_with(OUT, IN)
-    assert needs.look().places == {OURS}
+    assert places(needs) == {OURS}
 
 
 def test_without_encapsulation_it_is_the_protocol_itself() -> None:
     needs, _ = engine_with(replace(OUT, encap=None), replace(IN, encap=None))
-    assert needs.look().places == {Place(HERE.packed, 50)}
+    assert places(needs) == {Place(HERE.packed, 50)}
 
 
 def test_an_sa_without_direction_or_policy_needs_nothing() -> None:
     needs, _ = engine_with(replace(OUT, dir=None), replace(IN, dir=None))
-    assert needs.look().places == frozenset()
+    assert places(needs) == set()
 
 
 def test_policies_tell_directions() -> None:
     needs, xfrm = engine_with(replace(OUT, dir=None), replace(IN, dir=None))
     xfrm.add_policy(policy(Direction.OUT))
-    assert needs.look().places == {OURS}
+    assert places(needs) == {OURS}
     needs, xfrm = engine_with(replace(IN, dir=None))
     xfrm.add_policy(policy(Direction.IN, "192.0.2.2", "192.0.2.1"))
-    assert needs.look().places == {OURS}
+    assert places(needs) == {OURS}
 
 
 def test_a_direction_that_was_told_once_stays_when_the_sa_moves_before_its_policy() -> None:
     sa = replace(OUT, dir=None)
     needs, xfrm = engine_with(sa)
     xfrm.add_policy(policy(Direction.OUT))
-    needs.look()
+    needs.look(NOW)
     xfrm.migrate_sa(Migration.of(sa, saddr=NEW, encap=Encap(4501, 1024)))
-    assert needs.look().places == {Place(NEW.packed, UDP, 4501)}
+    assert places(needs) == {Place(NEW.packed, UDP, 4501)}
 
 
 def test_a_direction_is_forgotten_with_its_sa() -> None:
     sa = replace(OUT, dir=None)
     needs, xfrm = engine_with(sa)
     xfrm.add_policy(policy(Direction.OUT))
-    needs.look()
+    needs.look(NOW)
     xfrm.flush_sas()
-    needs.look()
+    needs.look(NOW)
     xfrm.flush_policies()
     xfrm.add_sa(sa)
-    assert needs.look().places == frozenset()
+    assert places(needs) == set()
 
 
 def test_families() -> None:
     out = replace(OUT, id=SaId(THERE6, Proto.ESP, 5), saddr=HERE6)
     needs, xfrm = engine_with(out)
-    assert needs.look().places == {Place(HERE6.packed, UDP, 4500)}
+    assert places(needs) == {Place(HERE6.packed, UDP, 4500)}
     xfrm.migrate_sa(Migration.of(out, saddr=HERE, daddr=THERE, encap=REMOVE))
-    assert needs.look().places == {Place(HERE.packed, 50)}
+    assert places(needs) == {Place(HERE.packed, 50)}
+
+
+def test_an_update_changes_the_port_in_place() -> None:
+    needs, xfrm = engine_with(OUT)
+    needs.look(NOW)
+    xfrm.update_sa(replace(OUT, encap=Encap(4505, 1024)))
+    assert places(needs) == {Place(HERE.packed, UDP, 4505)}
+
+
+def test_nothing_is_looked_at_twice() -> None:
+    needs, xfrm = engine_with(OUT, IN)
+    assert needs.look(NOW)
+    assert list(xfrm.sas())
+    assert not needs.look(NOW)
+    xfrm.delete_sa(OUT.id)
+    assert needs.look(NOW)
+    assert needs.places == {OURS: 1}
 
 
 def test_keepalives_of_outbound_sas_only() -> None:
-    needs, _ = engine_with(replace(OUT, nat_keepalive=20), IN)
-    (one,) = needs.look().keepalives
-    assert (one.via, one.seconds) == (Via(OURS, THERE.packed, 1024), 20)
+    needs, xfrm = engine_with(replace(OUT, nat_keepalive=20), IN)
+    needs.look(NOW)
+    assert needs.keepalives.deadline() == NOW + 20
+    assert needs.keepalives.take(NOW + 20) == [Via(OURS, THERE.packed, 1024)]
+    xfrm.delete_sa(OUT.id)
+    needs.look(NOW)
+    assert needs.keepalives.deadline() is None
 
 
 def test_a_keepalive_goes_when_the_sa_was_quiet_for_long_enough() -> None:
     needs, _ = engine_with(replace(OUT, nat_keepalive=20))
-    (one,) = needs.look().keepalives
-    keepalives = Keepalives()
-    keepalives.want([one], 1000.0)
-    assert keepalives.deadline() == 1020.0
-    one.sa.lastused = 1015
-    assert keepalives.take(1020.0) == []
-    assert keepalives.deadline() == 1035.0
-    keepalives.want([one], 1030.0)  # something else has changed
-    assert keepalives.deadline() == 1035.0
-    assert keepalives.take(1035.0) == [one.via]
-    assert keepalives.take(1035.0) == []
-    assert keepalives.deadline() == 1055.0
-    keepalives.want([], 1040.0)
-    assert keepalives.deadline() is None
+    needs.look(NOW)
+    (sa,) = needs.engine.sadb
+    keepalives = needs.keepalives
+    sa.lastused = int(NOW) + 15
+    assert keepalives.take(NOW + 20) == []
+    assert keepalives.deadline() == NOW + 35
+    assert len(keepalives.take(NOW + 35)) == 1
+    assert keepalives.take(NOW + 35) == []
+    assert keepalives.deadline() == NOW + 55
+
+
+def test_a_moved_sa_is_kept_alive_where_it_is_now() -> None:
+    sa = replace(OUT, nat_keepalive=20)
+    needs, xfrm = engine_with(sa)
+    needs.look(NOW)
+    xfrm.migrate_sa(Migration.of(sa, saddr=NEW, encap=Encap(4501, 1024)))
+    needs.look(NOW + 5)
+    due = needs.keepalives.take(NOW + 100)
+    assert due == [Via(Place(NEW.packed, UDP, 4501), THERE.packed, 1024)]

@@ -126,6 +126,8 @@ def _change(engine: Engine, old: Sa, sa: Sa) -> None:
     """Take over what an update may change."""
     traits = sa.traits
     old.encap = sa.encap
+    if engine.sadb.touched is not None:
+        engine.sadb.touched.append(old)
     if old.live is not None:
         old.live.stale()
     coaddr = old.traits.coaddr

@@ -41,6 +41,8 @@ _NO_SPI = bytes(4)
 class Sadb:
     """All SAs of a namespace.
 
+    ``touched``  SAs that came, went or got other ports since somebody emptied this list; None: nobody wants to know
+
     Insertion, removal and a walk from the front of a chain are all cheap, however many SAs share a key.
     """
 
@@ -57,6 +59,7 @@ class Sadb:
         self._occupied: Counter[tuple[int, bool]] | None = None
         self._must_grow = False
         self._in_hardware = 0
+        self.touched: list[Sa] | None = None
 
     def __len__(self) -> int:
         return len(self._all)
@@ -166,6 +169,8 @@ class Sadb:
         if value & ~mask and sa.state != State.ACQ:
             sa.mark = (value & mask, mask)
         self._serial = sa.serial = sa.rank = self._serial + 1
+        if self.touched is not None:
+            self.touched.append(sa)
         self._all[sa.serial] = sa
         self._by_addresses.put(_addresses(sa.daddr, sa.saddr, sa.family), sa)
         if sa.spi != _NO_SPI:
@@ -206,6 +211,8 @@ class Sadb:
         if sa.state == State.DEAD:
             return False
         sa.state = State.DEAD
+        if self.touched is not None:
+            self.touched.append(sa)
         serial = sa.serial
         del self._all[serial]
         self._larval.pop(serial, None)

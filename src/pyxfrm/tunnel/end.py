@@ -32,9 +32,8 @@ from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
 from pyxfrm.tunnel.framing import Run, datagrams, gather
 from pyxfrm.tunnel.inner import Inner
-from pyxfrm.tunnel.keepalives import Keepalives
 from pyxfrm.tunnel.keeper import Keeper
-from pyxfrm.tunnel.needs import Needs, Wanted
+from pyxfrm.tunnel.needs import Needs
 from pyxfrm.tunnel.outer import Outer, open_outer, path_mtu
 from pyxfrm.tunnel.place import UDP, Place, Via
 from pyxfrm.tunnel.stats import Stats
@@ -49,6 +48,7 @@ BATCH = 64  # packets that are read from the inner side in one go
 _KEEPALIVE = b"\xff"
 _MOST_WAITING = 4096
 _MOST_MTUS = 4096
+_MOST_LATE = 128  # reads in a row from a place that was left
 _MTU_GOOD_FOR = 10.0  # seconds
 _NEVER = float("inf")
 
@@ -122,13 +122,11 @@ class End:
         self.stats = Stats()
         self.ike = ike
         self.tap = tap
-        self.wanted = Wanted(frozenset())
         self.outer = Keeper(self._open, drain)
         self.server: EngineServer | None = None
         self.closed = False
         self._make = make
-        self._needs = Needs(self.engine)
-        self._keepalives = Keepalives()
+        self.needs = Needs(self.engine)
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._sources: dict[int, Callable[[float], None]] = {}
@@ -149,11 +147,9 @@ class End:
         if self.closed:
             return
         now = self.clock()
-        self.wanted = self._needs.look()
-        if self.outer.want(self.wanted.places, now):
+        if self.needs.look(now) and self.outer.want(self.needs.places, now):
             self.stats.moves += 1
             self._ports()
-        self._keepalives.want(self.wanted.keepalives, now)
         os.eventfd_write(self._wake, 1)
 
     def _open(self, place: Place) -> Outer:
@@ -191,7 +187,7 @@ class End:
             self.engine.next_deadline(),
             self.inner.deadline(),
             self.outer.deadline(),
-            self._keepalives.deadline(),
+            self.needs.keepalives.deadline(),
         )
         return min((when for when in times if when is not None), default=None)
 
@@ -238,9 +234,9 @@ class End:
         due = self.outer.deadline()
         if due is not None and due <= now and self.outer.expire(now):
             self._ports()
-        due = self._keepalives.deadline()
+        due = self.needs.keepalives.deadline()
         if due is not None and due <= now:
-            for via in self._keepalives.take(now):
+            for via in self.needs.keepalives.take(now):
                 self._send(Run(via, (_KEEPALIVE,), 1))
                 self.stats.keepalives_out += 1
 
@@ -295,12 +291,13 @@ class End:
 
     def _receive(self, outer: Outer, now: float) -> None:
         leaving = outer.place in self.outer.leaving
-        while runs := outer.receive():
+        for _ in range(_MOST_LATE if leaving else 1):
+            runs = outer.receive()
             for run in runs:
                 if self.tap is not None:
                     self.tap(False, run)
                 self.accept(run, now)
-            if not leaving:
+            if not runs:
                 break
 
     def accept(self, run: Run, now: float) -> None:
