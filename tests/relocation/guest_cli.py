@@ -6,12 +6,14 @@ import io
 import tempfile
 import time
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pyxfrm.cli import main
-from tests.relocation.wires import ONE, TWO, Apart, Wires
-from tests.relocation.world import A, B
+from pyxfrm.model import Direction, Policy
+from tests.relocation.wires import ONE, TWO, Apart, Wires, put
+from tests.relocation.world import A6, C6, A, B, C, beet_pair
 
 MOVE = ["--netns", ONE, "--peer-netns", TWO, "--from-local", str(A), "--to-local", str(B)]
 
@@ -22,6 +24,34 @@ def xfrm(folder: Path, *words: str) -> dict[str, Any]:
     with redirect_stdout(out), redirect_stderr(err):
         status = main(["relocate", "--journal", str(folder / "journal.db"), *words])
     return {"status": status, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def beet(_: None) -> dict[str, Any]:
+    """BEET from IPv4 to IPv6 and back, under traffic: its inner addresses are IPv4 all the time."""
+    with ExitStack() as stack:
+        wires = stack.enter_context(Wires())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sas, policies = beet_pair()
+        put(wires.ends[0], sas, policies)
+        put(wires.ends[1], sas, [turned(policy) for policy in policies])
+        traffic = Apart(wires, 200.0)
+        time.sleep(0.3)
+        both = ["--netns", ONE, "--peer-netns", TWO]
+        v4, v6 = (A, C), (A6, C6)
+        done, outer = [], []
+        for here, there in ((v4, v6), (v6, v4)):
+            words = ["--from-local", here[0], "--from-remote", here[1]]
+            words += ["--to-local", there[0], "--to-remote", there[1]]
+            done.append(xfrm(folder, *both, *map(str, words)))
+            time.sleep(0.3)
+            outer.append(sorted(str(r.daddr) for r in wires.ends[0].xfrm.sas()))
+        return {"done": done, "outer": outer, **traffic.stop()}
+
+
+def turned(policy: Policy) -> Policy:
+    """The other end's policy of the same SA."""
+    ways = {Direction.OUT: Direction.IN, Direction.IN: Direction.OUT}
+    return replace(policy, dir=ways[Direction(policy.dir)])
 
 
 def report(words: dict[str, Any]) -> dict[str, Any]:

@@ -44,3 +44,15 @@ def test_a_picture_of_what_arrived(lab72: Lab, strategy: str) -> None:
         assert done[flow]["twice"] == 0
         assert strategy == "migrate-state" or done[flow]["lost"] == 0
     assert (done["clear"], done["reused"]) == (0, 0)
+
+
+@pytest.mark.kernel
+def test_beet_changes_its_outer_family_under_traffic(lab72: Lab) -> None:
+    found = lab72.call(GUEST + "beet", None)
+    assert [done["status"] for done in found["done"]] == [0, 0], found["done"]
+    v6 = ["2001:db8:1::10", "2001:db8:2::1"]
+    assert found["outer"] == [v6, ["192.0.2.10", "198.51.100.1"]]
+    for flow in ("there", "back"):
+        assert found[flow]["sent"] > 100
+        assert (found[flow]["lost"], found[flow]["twice"]) == (0, 0)
+    assert (found["clear"], found["reused"]) == (0, 0)

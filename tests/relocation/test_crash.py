@@ -26,7 +26,7 @@ from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed, every
 from tests.relocation.traffic import Traffic
-from tests.relocation.world import A6, C6, A, B, C, D, World, child, host_pair
+from tests.relocation.world import A6, C6, A, B, C, D, World, beet_pair, child, host_pair
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ CASES = {
     "overlay": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE, guard=Guard.OVERLAY)),
     "templates": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE, guard=Guard.TEMPLATES)),
     "hosts": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE), host_pair),
+    "hosts-v6": Case(TO_V6, Options(strategy=Strategy.MIGRATE_STATE), host_pair),
+    "beet-v6": Case(TO_V6, Options(strategy=Strategy.HOLD), beet_pair),
     "hosts-recreate": Case(LOCAL, Options(strategy=Strategy.RECREATE), host_pair),
     "three": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE), three),
 }

@@ -35,7 +35,7 @@ from pyxfrm.relocation.facts import Facts, Owner
 from pyxfrm.relocation.moves import Options, Plan, Why
 from pyxfrm.relocation.plan import make_plan
 from pyxfrm.relocation.wish import Select, Wish
-from tests.relocation.world import A6, C6, KEY, A, B, C, D, child, host_pair, policy, sa
+from tests.relocation.world import A6, C6, KEY, A, B, C, D, beet_pair, child, host_pair, policy, sa
 
 LOCAL = Wish(local=A, new_local=B)
 
@@ -298,10 +298,30 @@ def test_a_taken_policy_place_is_refused() -> None:
     assert Why.POLICY_TAKEN in whys(plan_of(sas, [*policies, there]))
 
 
-def test_transport_cannot_change_family() -> None:
-    """12."""
-    plan = plan_of(*host_pair(), wish=Wish(local=A, new_local=A6, remote=C, new_remote=C6))
-    assert Why.FAMILY in whys(plan)
+TO_V6 = Wish(local=A, new_local=A6, remote=C, new_remote=C6)
+
+
+def test_a_selector_of_the_old_family_cannot_follow_into_the_other() -> None:
+    """12: a selector of networks stays as it is, and outside tunnels packets have the SA's addresses."""
+    sas, policies = host_pair()
+    wide = [replace(sa, sel=Selector.any(Family.INET)) for sa in sas]
+    assert Why.FAMILY in whys(plan_of(wide, policies, wish=TO_V6))
+    nets = [replace(p, sel=Selector.any(Family.INET)) for p in policies]
+    unspecified = [replace(sa, sel=Selector.any(Family.UNSPEC)) for sa in sas]
+    plan = plan_of(unspecified, nets, wish=TO_V6)
+    assert Why.FAMILY not in whys(plan)
+    assert Why.SELECTOR in whys(plan)
+
+
+def test_hosts_and_beet_go_where_linux_lets_them() -> None:
+    """Host-to-host selectors follow (UPDATE_H2H_SEL); the inner addresses of BEET stay."""
+    plan = plan_of(*host_pair(), wish=TO_V6)
+    assert plan.refusals == ()
+    assert {p.new.sel for p in plan.policies} == {Selector.hosts(A6, C6), Selector.hosts(C6, A6)}
+    assert {t.family for p in plan.policies for t in p.new.templates} == {Family.INET6}
+    plan = plan_of(*beet_pair(), wish=TO_V6)
+    assert plan.refusals == ()
+    assert all(p.old.sel == p.new.sel for p in plan.policies)
 
 
 def test_the_new_address_must_be_here() -> None:

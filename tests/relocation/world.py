@@ -148,6 +148,18 @@ def host_pair(local: Address = A, remote: Address = C) -> tuple[list[Sa], list[P
     return [out, back], policies
 
 
+def beet_pair(local: Address = A, remote: Address = C) -> tuple[list[Sa], list[Policy]]:
+    """Bound end-to-end tunnels: inner addresses of one host on both sides, which stay."""
+    near, far = ip("10.1.0.1"), ip("10.2.0.1")
+    out = sa(local, remote, 0xB1, mode=Mode.BEET, sel=Selector.hosts(near, far))
+    back = sa(remote, local, 0xB2, mode=Mode.BEET, sel=Selector.hosts(far, near))
+    policies = [
+        policy(way, (str(near), str(far)), (local, remote), mode=Mode.BEET)
+        for way in (Direction.OUT, Direction.IN)
+    ]
+    return [out, back], policies
+
+
 class World:
     """An engine with Child SAs, an end that reaches it, and a journal."""
 

@@ -14,6 +14,7 @@ from pyxfrm.model import (
     HOST_TO_HOST,
     Address,
     Direction,
+    Family,
     HostToHost,
     Migration,
     Mode,
@@ -22,6 +23,7 @@ from pyxfrm.model import (
     Proto,
     SaDir,
     Selector,
+    Template,
 )
 from pyxfrm.relocation import refusals, strategies
 from pyxfrm.relocation.belong import Placed, names, placed, sa_dir, turned
@@ -173,7 +175,10 @@ class _Policies:
                 stays = why
         if not mine and templates == list(policy.templates):
             return stays
-        new = replace(policy, templates=tuple(templates), sel=self._selector(policy, mine))
+        sel = self._selector(policy, mine)
+        if sel.family != policy.sel.family:
+            templates = [_of_family(sel.family, template) for template in templates]
+        new = replace(policy, templates=tuple(templates), sel=sel)
         return PolicyMove(policy, new, tuple(sorted(set(mine))))
 
     def _of_socket(self, policy: Policy) -> str:
@@ -207,6 +212,13 @@ class _Policies:
                 ends = Selector.hosts(new.saddr, new.id.daddr)
                 return replace(sel, saddr=ends.saddr, daddr=ends.daddr)
         return sel
+
+
+def _of_family(family: Family, template: Template) -> Template:
+    """A template that takes the packet's own addresses, for packets of that family."""
+    if not (template.saddr.is_any and template.daddr.is_any):
+        return template
+    return replace(template, saddr=Address.any(family), daddr=Address.any(family))
 
 
 def _choose_policies(

@@ -15,6 +15,7 @@ from pyxfrm.model import (
     INHERIT,
     REMOVE,
     Address,
+    Family,
     Mark,
     Mode,
     Network,
@@ -97,14 +98,16 @@ def _taken(plan: Plan, facts: Facts) -> _Found:
 
 
 def _family(plan: Plan, _: Facts) -> _Found:
+    """Outside tunnels (BEET is one here) the selector must be of the new family, or of none (net/xfrm/xfrm_state.c: __xfrm_init_state)."""
     for move in plan.sas:
-        saddr, daddr = move.migration.new_saddr, move.migration.new_daddr
-        if daddr.family == move.old.id.family:
+        family = move.new.id.family
+        if move.old.tunnels or move.new.sel.family in (family, Family.UNSPEC):
             continue
-        if move.old.mode in (Mode.TRANSPORT, Mode.RO):
-            families = f"from {move.old.id.family.name} to {daddr.family.name}"
-            text = f"mode {move.old.mode} cannot go {families} ({saddr} -> {daddr}); tunnels can"
-            yield Why.FAMILY, f"{move.old.id}: {text}"
+        families = f"from {move.old.id.family.name} to {family.name}"
+        text = (
+            f"mode {move.old.mode} with selector {move.new.sel} cannot go {families}; tunnels can"
+        )
+        yield Why.FAMILY, f"{move.old.id}: {text}"
 
 
 def _address(plan: Plan, facts: Facts) -> _Found:
@@ -128,7 +131,7 @@ def _fits(move: SaMove, saddr: Network, daddr: Network) -> bool:
 def _selectors(plan: Plan, _: Facts) -> _Found:
     """Transport mode: packets have the SA's addresses, which the selectors must allow."""
     for move in plan.sas:
-        if move.old.mode != Mode.TRANSPORT or move.new.id.family != move.old.id.family:
+        if move.old.mode != Mode.TRANSPORT:
             continue
         sel = move.new.sel
         if sel.family == move.new.id.family and not _fits(move, sel.saddr, sel.daddr):
@@ -137,9 +140,9 @@ def _selectors(plan: Plan, _: Facts) -> _Found:
         for n in policy.sas:
             move = plan.sas[n]
             sel = policy.new.sel
-            if not _by_packet(policy.old) or sel.family != move.new.id.family:
+            if not _by_packet(policy.old):
                 continue
-            if not _fits(move, sel.saddr, sel.daddr):
+            if sel.family != move.new.id.family or not _fits(move, sel.saddr, sel.daddr):
                 yield (
                     Why.SELECTOR,
                     f"policy {policy.old.id}: its selector excludes the new addresses of {move.old.id}",
