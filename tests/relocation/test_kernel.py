@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from pyxfrm.lab import Lab
 
 ONE = "tests.relocation.guest:one"
-OLD = ("recreate-", "migrate-local", "migrate-both", "migrate-v6", "migrate-old", "hosts-recreate")
+OLD = (
+    "gap-recreate-",
+    "recreate-",
+    "migrate-local",
+    "migrate-both",
+    "migrate-v6",
+    "migrate-old",
+    "hosts-recreate",
+)
 
 
 @pytest.mark.kernel

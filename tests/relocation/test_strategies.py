@@ -86,6 +86,23 @@ def test_gap_says_why_not() -> None:
     assert "no keys" in refused(asked, wish=remote, features=replace(ALL, keys=False))
 
 
+def test_gap_on_a_kernel_without_migrate_state() -> None:
+    """What cannot be copied is recreated, if that is asked for by name; both ends in step are not."""
+    old = replace(ALL, migrate_state=False)
+    both = Wish(local=A, new_local=B, remote=C, new_remote=D)
+    plan = plan_of(*child(), wish=both, options=Options(strategy=Strategy.GAP), features=old)
+    assert plan.refusals == ()
+    assert any("replayed once" in text for text in plan.cannot)
+    assert plan_of(*child(), wish=both, features=old).strategy is Strategy.MIGRATE
+    gap = Options(strategy=Strategy.GAP)
+    (sas, policies), (more, others) = child(), other_end()
+    here = Facts(tuple(sas), tuple(policies), features=old)
+    there = Facts(tuple(more), tuple(others), features=old)
+    assert make_pair(both, (here, there), gap)[0].refusals == ()
+    first, _ = make_pair(Wish(local=A, new_local=B, remote=C), (here, there), gap)
+    assert "in step with its peer takes MIGRATE_STATE" in first.refusals[0].text
+
+
 def test_migrate_says_why_not() -> None:
     asked = Options(strategy=Strategy.MIGRATE)
     assert refused(asked) == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pyxfrm.abi.profiles import LINUX_7_2, Profile
+from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
 from pyxfrm.client import Xfrm
 from pyxfrm.engine import Engine
 from pyxfrm.model import (
@@ -191,7 +191,7 @@ class World:
         made = Facts(
             tuple(whole(r) for r in self.xfrm.sas()),
             tuple(r.policy for r in self.xfrm.policies()),
-            features=Features(migrate_state=True, migrate=True, keys=True, hold=True),
+            features=Features(migrate_state=self.engine.profile != LINUX_6_12),
         )
         return replace(made, **more)  # type: ignore[arg-type]
 

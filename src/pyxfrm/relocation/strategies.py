@@ -63,7 +63,7 @@ def decide(plan: Plan, facts: Facts) -> Plan:
         plan,
         strategy=strategy,
         refusals=(*plan.refusals, *against),
-        cannot=_CANNOT[strategy],
+        cannot=_cannot(strategy, plan, facts),
     )
 
 
@@ -135,9 +135,19 @@ def _gap_moves(plan: Plan, facts: Facts) -> Iterator[str]:
     ways = [m for m in plan.sas if pair or m.dir == SaDir.OUT]
     if plan.sas and all(m.same_tuple for m in ways):
         yield "no SA that is to be copied changes its destination: a copy would be at the same place"
-    others = [m for m in plan.sas if m.same_tuple or (m.dir == SaDir.IN and not _copied_in(plan))]
-    if others and not facts.features.migrate_state:
-        yield "the SAs that cannot be copied need MIGRATE_STATE"
+    if facts.features.migrate_state or not _not_copied(plan):
+        return
+    if pair:
+        yield "an SA keeps its destination, and to move it in step with its peer takes MIGRATE_STATE"
+    elif plan.options.dual:
+        yield "the inbound SA moves first, while tc takes both addresses: that takes MIGRATE_STATE"
+    elif plan.options.strategy is not Strategy.GAP:
+        yield "some SAs cannot be copied, and without MIGRATE_STATE would be recreated: to be asked for"
+
+
+def _not_copied(plan: Plan) -> list[SaMove]:
+    """SAs that keep their destination, so that no copy can stand beside them, and inbound ones whose sender does not jump."""
+    return [m for m in plan.sas if m.same_tuple or (m.dir == SaDir.IN and not _copied_in(plan))]
 
 
 def _gap_held(plan: Plan, facts: Facts) -> Iterator[str]:
@@ -282,7 +292,21 @@ _RULES: dict[Strategy, tuple[_Rule, ...]] = {
 
 _STATS = "the counts of packets that the SA refused start again at 0"
 _ORDER = "packets that waited come out of order, up to one tick of the kernel late"
+_EXPOSED = (
+    "until the old inbound SA is gone, a new packet replayed to its old address is accepted once"
+)
 _SKIPS = "outbound sequence numbers skip some, so that none is used twice"
+
+_ONCE = "a packet received after the read and before the delete could be replayed once"
+
+
+def _cannot(strategy: Strategy, plan: Plan, facts: Facts) -> tuple[str, ...]:
+    if strategy is not Strategy.GAP:
+        return _CANNOT[strategy]
+    remade = _not_copied(plan) and not facts.features.migrate_state
+    exposed = not plan.options.dual and plan.options.pair
+    return (_STATS, _SKIPS, *((_EXPOSED,) if exposed else ()), *((_ONCE,) if remade else ()))
+
 
 _CANNOT: dict[Strategy, tuple[str, ...]] = {
     Strategy.MIGRATE_STATE: (
@@ -297,12 +321,7 @@ _CANNOT: dict[Strategy, tuple[str, ...]] = {
         _STATS,
         _SKIPS,
         "packets sent while traffic is blocked are lost (their senders see EPERM)",
-        "a packet received after the read and before the delete could be replayed once",
+        _ONCE,
     ),
     Strategy.HOLD: (_STATS, _ORDER),
-    Strategy.GAP: (
-        _STATS,
-        _SKIPS,
-        "until the old inbound SA is gone, a new packet replayed to its old address is accepted once",
-    ),
 }

@@ -7,7 +7,8 @@
 
 Nothing waits and nothing is blocked, so a stall of this process loses nothing. It needs a destination that changes, because two SAs of one SPI cannot have one
 destination. SAs that keep theirs, and inbound ones, move by MIGRATE_STATE: outbound ones while their packets wait, inbound ones behind an opened policy and, where asked for, with tc
-taking packets for the old address, too.
+taking packets for the old address, too. On a kernel without MIGRATE_STATE these are recreated (:mod:`~pyxfrm.relocation.ways.recreate`) at the same moment, outbound ones while their packets
+wait instead of being blocked.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pyxfrm.relocation.commands import (
 from pyxfrm.relocation.copies import copied, cut_of, readable
 from pyxfrm.relocation.dual import Rule
 from pyxfrm.relocation.moves import Plan, SaMove
-from pyxfrm.relocation.passes import finals, inbound_finals, migrations, opens
+from pyxfrm.relocation.passes import finals, inbound_finals, migrations, opens, to_move
 from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, form_at, place_of, policy_at, used
 from pyxfrm.relocation.ways import hold, recreate
@@ -90,6 +91,9 @@ def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
 
 def _move_on(run: Run, end: int, plan: Plan, sight: Sight, doubles: list[SaMove]) -> Steps[Trouble]:
     fresh = [m for m in copies_of(plan) if place_of(m, sight) is Place.OLD]
+    trouble = yield from recreate.make_cuts(run, end, plan, to_remake(plan, sight), Target.NEW)
+    if trouble is not Trouble.NONE:
+        return trouble
     adds = yield from make_cuts(run, end, plan, fresh)
     if isinstance(adds, Trouble):
         return adds
@@ -144,24 +148,44 @@ def _switch_over(
 ) -> Steps[Trouble]:
     target = Target.NEW
     early = shifted(plan, sight)
-    moves = [m for m in migrations(_without_copies(plan), sight, target) if m not in early]
-    waits = any(m.dir == SaDir.OUT and m.same_tuple for m in plan.sas) and bool(moves)
+    rest = to_move(_without_copies(plan), sight, target)
+    waits = any(m.dir == SaDir.OUT and m.same_tuple for m in rest)
     if waits:
         trouble = yield from hold.start_holding(run, end)
         if trouble is not Trouble.NONE:
             return trouble
-    first = [*adds, *opens(plan, sight, target), *early]
-    parts: list[Batch | Wait] = [Batch(tuple(first), end)] if first else []
+    parts: list[Batch | Wait] = [Batch((*adds, *opens(plan, sight, target), *early), end)]
     if plan.policies:
-        parts.append(Batch(tuple(switch(plan, target)), end))
-        parts.append(drain(plan, waits=waits))
-    # Outbound policies stand already; those that hold packets need the kick.
-    last = [*moves, *_last(plan, sight, target, again=waits)]
-    if last:
-        parts.append(Batch(tuple(last), end))
+        parts += [Batch(tuple(switch(plan, target)), end), drain(plan, waits=waits)]
+    if plan.features.migrate_state:
+        moves = [m for m in migrations(_without_copies(plan), sight, target) if m not in early]
+        parts.append(Batch((*moves, *_last(plan, sight, again=waits)), end))
     trouble = yield from run.do(Script(tuple(p for p in parts if _something(p))))
+    if trouble is Trouble.NONE and not plan.features.migrate_state:
+        trouble = yield from _remake(run, end, plan, sight, again=waits)
     if waits:
         yield from hold.let_go(end)
+    return trouble
+
+
+def to_remake(plan: Plan, sight: Sight) -> list[SaMove]:
+    """On a kernel without MIGRATE_STATE: the SAs that are recreated, and are not there yet."""
+    if plan.features.migrate_state:
+        return []
+    return to_move(_without_copies(plan), sight, Target.NEW)
+
+
+def _remake(run: Run, end: int, plan: Plan, sight: Sight, *, again: bool) -> Steps[Trouble]:
+    trouble = Trouble.NONE
+    for move in _without_copies(plan).sas:
+        place = place_of(move, sight)
+        if trouble is Trouble.NONE and place is Place.OLD:
+            trouble = yield from recreate.one_sa(run, end, plan, move, Target.NEW)
+        elif trouble is Trouble.NONE and place is Place.BOTH:
+            trouble = yield from recreate.drop_double(run, end, move, sight, Target.NEW)
+    last = _last(plan, sight, again=again)
+    if last and trouble is Trouble.NONE:
+        trouble = yield from run.do(Script((Batch(tuple(last), end),)))
     return trouble
 
 
@@ -179,10 +203,11 @@ def drain(*plans: Plan, waits: bool) -> Wait:
     return Wait(seconds if waits else seconds + LINGER)
 
 
-def _last(plan: Plan, sight: Sight, target: Target, *, again: bool) -> list[KernelCommand]:
+def _last(plan: Plan, sight: Sight, *, again: bool) -> list[KernelCommand]:
+    """Inbound policies, exact; and outbound ones ``again`` where packets wait for the kick."""
     if again:
-        return finals(plan, sight, target, again=True)
-    return inbound_finals(plan, sight, target)
+        return finals(plan, sight, Target.NEW, again=True)
+    return inbound_finals(plan, sight, Target.NEW)
 
 
 def _something(part: Batch | Wait) -> bool:

@@ -30,7 +30,7 @@ from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, place_of, used
 from pyxfrm.relocation.ways.block import clean_up
 
-__all__ = ["one_end", "way"]
+__all__ = ["drop_double", "make_cuts", "one_end", "one_sa", "way"]
 
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
@@ -46,7 +46,7 @@ def one_end(run: Run, end: int, plan: Plan, sight: Sight, target: Target) -> Ste
     """One pass over one end."""
     moves = to_move(plan, sight, target)
     doubles = [m for m in plan.sas if place_of(m, sight) is Place.BOTH]
-    trouble = yield from _cuts(run, end, plan, moves, target)
+    trouble = yield from make_cuts(run, end, plan, moves, target)
     if trouble is not Trouble.NONE:
         return trouble
     stop = guards(plan, sight) if moves or doubles else []
@@ -55,10 +55,10 @@ def one_end(run: Run, end: int, plan: Plan, sight: Sight, target: Target) -> Ste
         trouble = yield from run.do(Script((Batch((*stop, *opened), end),)))
     for move in moves:
         if trouble is Trouble.NONE:
-            trouble = yield from _one_sa(run, end, plan, move, target)
+            trouble = yield from one_sa(run, end, plan, move, target)
     for move in doubles:
         if trouble is Trouble.NONE:
-            trouble = yield from _drop_double(run, end, move, sight, target)
+            trouble = yield from drop_double(run, end, move, sight, target)
     if trouble is not Trouble.NONE:
         return trouble
     last = finals(plan, sight, target, again=bool(moves or doubles))
@@ -73,7 +73,9 @@ def _ends(move: SaMove, target: Target) -> tuple[Footprint, Footprint]:
     return (move.old, move.new) if target is Target.NEW else (move.new, move.old)
 
 
-def _cuts(run: Run, end: int, plan: Plan, moves: list[SaMove], target: Target) -> Steps[Trouble]:
+def make_cuts(
+    run: Run, end: int, plan: Plan, moves: list[SaMove], target: Target
+) -> Steps[Trouble]:
     """Choose the cuts and write them down while traffic still flows: fsync takes its time."""
     found = False
     for move in moves:
@@ -93,7 +95,8 @@ def _cuts(run: Run, end: int, plan: Plan, moves: list[SaMove], target: Target) -
     return Trouble.NONE
 
 
-def _one_sa(run: Run, end: int, plan: Plan, move: SaMove, target: Target) -> Steps[Trouble]:
+def one_sa(run: Run, end: int, plan: Plan, move: SaMove, target: Target) -> Steps[Trouble]:
+    """Read one SA, add it where it shall be, delete it where it was; nothing may be sent by it meanwhile."""
     here, there = _ends(move, target)
     sa = yield ReadSa(here.id, end)
     if sa is None or sa is UNKNOWN:
@@ -126,7 +129,7 @@ def _rescue(run: Run, end: int, tries: tuple[Sa, ...]) -> Steps[None]:
         yield from run.do(Script((Batch((AddSa(attempt),), end),)))
 
 
-def _drop_double(run: Run, end: int, move: SaMove, sight: Sight, target: Target) -> Steps[Trouble]:
+def drop_double(run: Run, end: int, move: SaMove, sight: Sight, target: Target) -> Steps[Trouble]:
     """A copy and its original stand together, cut off between add and delete; all is blocked."""
     keep_new = target is Target.NEW or used(move, sight, run.cuts.get((end, move.old.id)))
     gone = move.old.id if keep_new else move.new.id
