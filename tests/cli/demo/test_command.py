@@ -9,6 +9,7 @@ import pytest
 
 from pyxfrm.cli import main
 from pyxfrm.cli.demo import flow, moves
+from pyxfrm.tunnel import Keys
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,17 @@ def demo(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     return status, " ".join(out.split())
 
 
-def test_packets_flow(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+def test_packets_flow(
+    capsys: pytest.CaptureFixture[str], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Keys] = []
+    fresh = Keys.fresh
+
+    def remembered() -> Keys:
+        made.append(fresh())
+        return made[-1]
+
+    monkeypatch.setattr(Keys, "fresh", remembered)
     status, text = demo(capsys, "--only", "live", "--seconds", "4", "--rate", "100")
     assert status == 0
     done = len(MOVES) - text.count("left out:")
@@ -48,6 +59,11 @@ def test_packets_flow(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
     page = report.read_text()
     assert f"lost of {sent[1]}" in page
     assert "xfrm demo --only live --seconds 4 --rate 100" in page
+    assert made
+    for key in (one for keys in made for one in (keys.left, keys.right)):
+        for shown in (key.hex(), key[:8].hex(), repr(key)[2:20]):
+            assert shown not in page
+            assert shown not in text
 
 
 def test_the_figure_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

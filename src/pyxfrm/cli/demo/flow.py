@@ -18,7 +18,7 @@ from pyxfrm.cli.demo.moves import CONTRAST, JOURNEY, Move, places, play
 from pyxfrm.cli.demo.page import Facts, page
 from pyxfrm.cli.demo.paper import Cell, good, paragraph, table
 from pyxfrm.cli.demo.picture import figure
-from pyxfrm.cli.demo.scene import Scene
+from pyxfrm.cli.demo.scene import PAUSE, Scene
 from pyxfrm.cli.demo.words import LEGEND, TITLE, reasons
 
 __all__ = ["TITLE", "Wish", "show"]
@@ -34,7 +34,7 @@ HERE = (
 OTHERS = "For comparison: without waiting, and as it was done before"
 COMPARE = (
     "For comparison, the same change of address where nothing waits and the old place is not good any more (as Linux takes the same messages), and as it "
-    "was done before Linux 7.2. Between any two calls there are 5 ms, here as above."
+    "was done before Linux 7.2. Between any two calls there are {pause:g} ms, here as above."
 )
 SHARE = 0.75  # of the time, for MIGRATE_STATE
 
@@ -77,7 +77,7 @@ def show(console: Console, wish: Wish) -> int:
     console.print()
     paragraph(console, LEGEND, style="dim")
     _verdict(console, moved)
-    paragraph(console, COMPARE)
+    paragraph(console, COMPARE.format(pause=1000 * PAUSE))
     console.print(_table(compared.rows))
     console.print()
     for row in compared.rows:

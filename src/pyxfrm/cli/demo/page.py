@@ -13,6 +13,7 @@ from html import escape
 from pyxfrm import __version__, svg
 from pyxfrm.cli.demo.account import Account, Row, percentile
 from pyxfrm.cli.demo.picture import NEAR, moves_of, near, overview, window
+from pyxfrm.cli.demo.scene import DRAIN, HOLD, PAUSE, SIZE
 from pyxfrm.cli.demo.words import LEGEND, TITLE, reasons
 
 __all__ = ["Facts", "page"]
@@ -61,7 +62,8 @@ th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(
 tbody th { font-weight: 500 } tfoot th, tfoot td { font-weight: 600; border-bottom: 0 } td.way { font: .8125rem/1.4 ui-monospace, monospace; white-space: normal; min-width: 17rem }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; font-size: .875rem } dd { margin: 0; overflow-wrap: anywhere } code { font: .9em ui-monospace, monospace }
 @media (max-width: 34rem) { body { padding: 1.25rem 1rem 2rem } h1 { font-size: 1.5rem } .tiles { grid-template-columns: 1fr 1fr } .tiles b { font-size: 1.6rem } figcaption .small { min-height: 0 } }
-@media print { body { max-width: none; padding: 0; font-size: 10pt } .tiles li { border-color: #999 } .wide { overflow: visible } .wide > svg { min-width: 0 } .near { grid-template-columns: repeat(3, 1fr) }
+@page { margin: 14mm }
+@media print { tfoot { display: table-row-group } table, dl { break-inside: avoid } body { max-width: none; padding: 0; font-size: 10pt } .tiles li { border-color: #999 } .wide { overflow: visible } .wide > svg { min-width: 0 } .near { grid-template-columns: repeat(3, 1fr) }
   table { font-size: 7.5pt } th, td { padding: .15rem .3rem } td.way { font-size: 6.5pt; min-width: 0 } h2 { break-after: avoid } }
 """
 
@@ -250,15 +252,15 @@ def _percentiles(moved: Account, compared: Account | None) -> str:
 def _method(moved: Account, facts: Facts) -> str:
     pause = (
         "Both ends, the streams, the NAT and whoever moves the tunnel are one process and one thread, on loopback, without privileges; packets are real ESP in UDP (AES-256-GCM, ESN). "
-        "Between any two calls of a move there is a pause of 5 ms, in which packets come and go. Packets that find no SA while SA and policy do not agree wait, up to 5 s. An SA's old place is good "
-        "for 2 s. An onlooker at the wire looks for inner bytes in each payload, and for sequence numbers and IVs that come again under the same SPI."
+        f"Between any two calls of a move there is a pause of {1000 * PAUSE:g} ms, in which packets come and go. Packets that find no SA while SA and policy do not agree wait, up to {HOLD:g} s. An SA's old place is good "
+        f"for {DRAIN:g} s. An onlooker at the wire looks for inner bytes in each payload, and for sequence numbers and IVs that come again under the same SPI."
     )
     rows = {
         "Command": facts.command,
         "When": facts.when,
         "Machine": f"{facts.system}, {facts.cpus} CPUs, load {facts.load}",
         "Software": f"pyxfrm {__version__}, {facts.python}",
-        "Streams": f"{moved.rate:g} packets/s each way, 200 bytes inside",
+        "Streams": f"{moved.rate:g} packets/s each way, {SIZE} bytes inside",
     }
     if moved.left_out:
         rows["Not made"] = f"{moved.left_out} packets: this machine was too late for them"

@@ -23,12 +23,28 @@ from pyxfrm.tunnel.station import MARK
 if TYPE_CHECKING:
     from pyxfrm.cli.demo.nat import Nat
 
-__all__ = ["Boundary", "INSIDE", "NAMES", "Scene", "Script", "Side", "Stretch"]
+__all__ = [
+    "Boundary",
+    "DRAIN",
+    "HOLD",
+    "INSIDE",
+    "NAMES",
+    "PAUSE",
+    "SIZE",
+    "Scene",
+    "Script",
+    "Side",
+    "Stretch",
+]
 
 NAMES = ("left", "right")
 INSIDE = ("10.9.0.1", "10.9.0.2")
 SIZE = 200  # bytes of an inner packet
+HOLD = 5.0  # seconds that packets wait for an SA on the move
+DRAIN = 2.0  # seconds that an SA's old place is good
+PAUSE = 0.005  # seconds between two calls of a move
 SETTLE = 0.3  # seconds at the end, for packets under way
+_LOOK = 0.1  # seconds between two looks at what buffers had no room for: sockets come and go
 
 Script = Iterator[float]
 
@@ -104,9 +120,9 @@ class Scene:
         there: Point,
         *,
         rate: float,
-        hold: float = 5.0,
-        drain: float = 2.0,
-        pause: float = 0.005,
+        hold: float = HOLD,
+        drain: float = DRAIN,
+        pause: float = PAUSE,
         **options: Any,
     ) -> None:
         self.rate, self.pause = rate, pause
@@ -137,6 +153,7 @@ class Scene:
             side.stream = side.station.stream(ip(other), rate=self.rate, size=SIZE)
             self.watch.secrets.append(MARK + struct.pack(">I", side.stream.number))
         self.start = steady_clock()
+        self.loop.every(_LOOK, self._look_at_buffers)
         self._go_on(script)
         self.loop.run()
         for side in self.sides:
@@ -218,13 +235,17 @@ class Scene:
         for side in self.sides:
             found.update(side.end.datapath.stat)
             found.update({f"send: {name}": n for name, n in side.end.stats.unsent.items()})
-            for outer in side.end.outer:
-                self._overflowed[outer] = drops(outer.fileno())
+        self._look_at_buffers()
         for nat in self.nats:
             found["send: NAT"] += nat.unsent
             found["socket buffer was full"] += nat.overflowed
         found["socket buffer was full"] += sum(self._overflowed.values())
         return +found
+
+    def _look_at_buffers(self) -> None:
+        for side in self.sides:
+            for outer in side.end.outer:
+                self._overflowed[outer] = drops(outer.fileno())
 
     @property
     def waiting(self) -> int:
