@@ -1,0 +1,138 @@
+"""Listing does not hold the table: the peak of a process that lists many SAs is that of one that lists a thousand.
+
+The engine is a process of its own (``xfrm engine serve``), so what is measured is the listing alone: ``ru_maxrss``, the largest resident set a process ever
+had. 10,000 SAs are about 5 MB of messages. The exhaustive run (PYXFRM_EXHAUSTIVE=1) takes 100,000.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+
+from pyxfrm.client import Xfrm, verbs
+from tests.client.scenarios import numbered
+
+FEW = 1_000
+MANY = 100_000 if os.environ.get("PYXFRM_EXHAUSTIVE") else 10_000
+BURST = 100  # events at once: a queue as long as a socket of Linux holds 244 of them
+SLACK = 1_500_000  # bytes: what the allocator may round up, whatever the number of SAs
+
+COMMAND = [sys.executable, "-m", "pyxfrm.cli"]
+STREAM = """
+import sys
+from pyxfrm.client import Xfrm
+with Xfrm.connect(sys.argv[1], timeout=60) as xfrm:
+    print(sum(record.reqid >= 0 for record in xfrm.sas()))
+"""
+LISTS = {
+    "state list": [*COMMAND, "--engine", "{}", "--timeout", "60", "state", "list"],
+    "state list proto esp": [
+        *COMMAND, "--engine", "{}", "--timeout", "60", "state", "list", "proto", "esp",
+    ],
+    "state list --json": [*COMMAND, "--engine", "{}", "--timeout", "60", "--json", "state", "list"],
+    "sas()": [sys.executable, "-c", STREAM, "{}"],
+}  # fmt: skip
+
+
+class Table:
+    """An engine's process with so many SAs."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.path = path
+        self.count = count
+        self.process = subprocess.Popen(
+            [*COMMAND, "engine", "serve", str(path)], stderr=subprocess.PIPE
+        )
+        assert self.process.stderr is not None
+        assert b"serves at" in self.process.stderr.readline()
+        self.add(0x100, count)
+
+    def add(self, first: int, count: int) -> None:
+        with Xfrm.connect(self.path, timeout=60) as xfrm:
+            for start in range(first, first + count, 10_000):
+                spis = range(start, min(start + 10_000, first + count))
+                xfrm.batch(verbs.add_sa(numbered(spi)) for spi in spis).check()
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Table, Table]]:
+    folder = tmp_path_factory.mktemp("engines")
+    made = (Table(folder / "few", FEW), Table(folder / "many", MANY))
+    yield made
+    for table in made:
+        table.close()
+
+
+def peak(argv: list[str], during: Callable[[subprocess.Popen[bytes]], None]) -> int:
+    """The largest resident set of a process, in bytes."""
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE)
+    during(process)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 130)
+    return usage.ru_maxrss * 1024
+
+
+def drain(process: subprocess.Popen[bytes]) -> int:
+    """Read what it prints, and forget it; how much it was."""
+    assert process.stdout is not None
+    with process.stdout:
+        return sum(len(line) for line in process.stdout)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_does_not_grow_with_the_table(name: str, tables: tuple[Table, Table]) -> None:
+    peaks, sizes = [], []
+    for table in tables:
+        argv = [word.format(table.path) if word == "{}" else word for word in LISTS[name]]
+        peaks.append(peak(argv, lambda process: sizes.append(drain(process))))
+    assert peaks[1] - peaks[0] < SLACK, peaks
+    if name != "sas()":
+        assert sizes[1] > MANY / FEW * sizes[0] * 0.9  # all of them were printed
+    assert tables[1].count * 200 > 1.3 * SLACK  # holding them would have been seen
+
+
+def add_until_heard(table: Table, process: subprocess.Popen[bytes], spis: Iterator[int]) -> None:
+    """Somebody who begins to listen says nothing: so let something happen until it is printed."""
+    assert process.stdout is not None
+    while not select.select([process.stdout], [], [], 0.05)[0]:
+        table.add(next(spis), 1)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["text", "json"])
+def test_watching_does_not_grow_with_what_happens(options: list[str], tmp_path: Path) -> None:
+    table = Table(tmp_path / "engine", 0)
+    argv = [*COMMAND, "--engine", str(table.path), *options, "monitor", "SA"]
+    spis = count(0x100)
+
+    def watch(bursts: int) -> Callable[[subprocess.Popen[bytes]], None]:
+        def happen(process: subprocess.Popen[bytes]) -> None:
+            add_until_heard(table, process, spis)
+            assert process.stdout is not None
+            for _ in range(bursts):
+                first = next(islice(spis, BURST - 1, BURST)) - BURST + 1
+                table.add(first, BURST)
+                seen = 0
+                while seen < BURST:
+                    seen += process.stdout.readline().startswith((b"src", b"{"))
+            process.send_signal(signal.SIGINT)
+            drain(process)
+
+        return happen
+
+    try:
+        assert peak(argv, watch(MANY // 2 // BURST)) - peak(argv, watch(FEW // BURST)) < SLACK
+    finally:
+        table.close()
