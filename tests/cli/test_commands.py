@@ -20,11 +20,14 @@ from pyxfrm.cli.complete import candidates
 from pyxfrm.cli.grammar import GROUPS, VALUES, VERBS, Keyword
 from pyxfrm.cli.help import of, syntax
 from pyxfrm.cli.manpage import page
+from pyxfrm.cli.schema import json_schema
 from pyxfrm.engine import Engine
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
+from tests.cli.schemas import faults
 
 Run = Callable[..., str]
+SCHEMA = json_schema()
 
 KEY = "0x000102030405060708090a0b0c0d0e0f10111213"
 SA = (
@@ -49,6 +52,8 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
         def run_it(line: str, *more: str, status: int = 0) -> str:
             got = main(["--engine", str(path), *line.split(" "), *more])
             out, err = capsys.readouterr()
+            if "--json" in line and not got:
+                assert faults(json.loads(out), SCHEMA, SCHEMA["$defs"]) == []
             assert got == status, (out, err)
             return str(err if status else out)
 
@@ -62,7 +67,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
 
 def test_an_sa_is_moved_and_keeps_its_selector(run: Run) -> None:
     run(SA)
-    run(f"state migrate {NAME} new-dst 203.0.113.1 new-src 192.0.2.9 new-reqid 7")
+    run(f"state migrate {NAME} new-dst 203.0.113.1 new-src 192.0.2.9 new-reqid 7 --json")
     text = run("state list")
     assert "src 192.0.2.9 dst 203.0.113.1" in text
     assert "sel src 10.1.0.0/16 dst 10.2.0.0/16" in text
@@ -342,7 +347,16 @@ def test_the_manual_page_is_one() -> None:
         (["policy", "add", "dir"], ["in", "out", "fwd"]),
         (["p", "a", "tmpl"], []),
         (["monitor"], ["SA", "migrate"]),
-        (["lab"], []),
+        (["lab"], ["run", "shell", "info"]),
+        (["lab", "run", "--kernel"], ["7.2", "6.12"]),
+        (["lab", "run"], ["--kernel", "--timeout"]),
+        (["doctor"], ["--json", "--engine"]),
+        (["relocate", "--guard"], ["in-place"]),
+        (["engine", "serve", "--profile"], ["LINUX_7_2"]),
+        (["completion"], ["bash", "zsh"]),
+        (["complete"], []),
+        (["man"], []),
+        (["monitor"], ["all-nsid", "file"]),
     ],
 )
 def test_the_shell_is_told_what_could_follow(words: list[str], some: list[str]) -> None:

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 
 from pyxfrm.cli import main
+from pyxfrm.cli.schema import json_schema
 from pyxfrm.relocation.ends import EngineEnd
 from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Strategy
 from pyxfrm.relocation.wish import Wish
 from pyxfrm.transport.server import EngineServer
+from tests.cli.schemas import faults
 from tests.relocation.world import KEY, A, B, World, child
 
 MOVE = ("--from-local", str(A), "--to-local", str(B), "--listen", "0")
@@ -78,14 +80,22 @@ def test_it_moves(command: Command) -> None:
     assert "local 192.0.2.10 -> 203.0.113.10: moved in" in command.out
 
 
+def undocumented(told: Any) -> list[str]:
+    """What ``xfrm schema`` has against a document."""
+    schema = json_schema()
+    return faults(told, schema, schema["$defs"])
+
+
 def test_json_and_events(command: Command) -> None:
     events = command.folder / "events"
     assert command(*MOVE, "--json", "--events", str(events), "--strategy", "recreate") == 0
     told = json.loads(command.out)
     assert told["outcome"]["state"] == "moved"
+    assert undocumented(told) == []
     assert told["plans"][0]["strategy"] == "recreate"
     lines = [json.loads(line) for line in events.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
+    assert [fault for line in lines for fault in undocumented(line)] == []
     assert "journal moving" in {
         line["command"] for line in lines if isinstance(line["command"], str)
     }
@@ -121,7 +131,9 @@ def test_mistakes_get_one_line(command: Command, words: tuple[str, ...], why: st
 
 def test_select_takes_all_its_keys(command: Command) -> None:
     assert command(*MOVE, "--dry-run", "--json", "--select", "spi=0xc0000011,mark=1/0xff") == 2
-    plan: Any = json.loads(command.out)[0]
+    told = json.loads(command.out)
+    assert undocumented(told) == []
+    plan: Any = told["plans"][0]
     assert all("was not selected" in s["why"] for s in plan["stays"] if s["what"].startswith("SA"))
     words = (
         "--select",

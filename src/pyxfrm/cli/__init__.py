@@ -25,10 +25,14 @@ _ABOUT = ("-h", "--help", "-V", "--version")
 
 
 class Command(NamedTuple):
-    """A subcommand: where its function is (``module:function``) and one line about it."""
+    """A subcommand: where its function is (``module:function``), and one line about it.
+
+    What may follow it is in the grammar (:mod:`pyxfrm.cli.grammar`), or in a function ``parser()`` of the same module; or it is just ``words``.
+    """
 
     target: str
     summary: str
+    words: str = ""
 
 
 COMMANDS = {
@@ -49,9 +53,12 @@ COMMANDS = {
     "migrate": Command("pyxfrm.cli.objects:migrate", "move a policy and its SAs: the old message"),
     "tunnel": Command("pyxfrm.cli.objects:tunnel", "VPN ends in user space, and their engines"),
     "engine": Command("pyxfrm.cli.engine:main", "serve an engine to other processes"),
+    "schema": Command("pyxfrm.cli.schema:main", "what the commands write as JSON"),
     "man": Command("pyxfrm.cli.manpage:main", "the manual page: xfrm man | man -l -"),
-    "completion": Command("pyxfrm.cli.complete:completion", "completion for bash or zsh"),
-    "complete": Command("pyxfrm.cli.complete:complete", "what could follow these words"),
+    "completion": Command(
+        "pyxfrm.cli.complete:completion", "completion for bash or zsh", "bash|zsh"
+    ),
+    "complete": Command("pyxfrm.cli.complete:complete", "what could follow these words", "WORD..."),
     "lab": Command("pyxfrm.cli.lab:main", "run things on a real Linux kernel in user space"),
 }
 

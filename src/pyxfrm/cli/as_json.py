@@ -13,6 +13,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum, Flag, IntEnum
 from typing import IO, Any
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.client import PolicyRecord, SaRecord, events
 from pyxfrm.client.info import Aevent, Defaults, SpdInfo
 from pyxfrm.model import (
@@ -33,8 +34,6 @@ from pyxfrm.model import (
 from pyxfrm.wire.messages import message_name
 
 __all__ = ["SCHEMA", "defaults", "document", "event", "policy", "sa_id", "spd", "state", "stream"]
-
-SCHEMA = 1
 
 Json = dict[str, Any]
 
@@ -160,6 +159,10 @@ def _sa(value: Sa, keys: bool) -> Json:
     return found | _fields(value, keys=keys, without=("id", "saddr"))
 
 
+def _aevent(value: Aevent, keys: bool) -> Json:
+    return _fields(value, keys=keys) | {"bitmap": f"{value.bitmap:x}"}
+
+
 def _template(value: Template, keys: bool) -> Json:
     ends: Json = {"src": str(value.saddr), "dst": str(value.daddr)}
     return ends | _fields(value, keys=keys, without=("saddr", "daddr"))
@@ -170,6 +173,7 @@ def _policy(value: Policy, keys: bool) -> Json:
 
 
 _SPECIAL: dict[type, Any] = {
+    Aevent: _aevent,
     Algorithm: _algorithm,
     Key: _key,
     Mark: _mark,
@@ -227,8 +231,6 @@ def event(value: events.Event, *, keys: bool, beside: Json | None = None) -> str
             found[field.name] = policy(own)
         elif isinstance(own, Defaults):
             found[field.name] = defaults(own)
-        elif isinstance(own, Aevent):
-            found[field.name] = _fields(own, keys=keys)
         elif isinstance(own, bytes):
             found[field.name] = f"{len(own)} bytes"
         elif own is not None:

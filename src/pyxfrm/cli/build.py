@@ -311,8 +311,6 @@ def _direction(parsed: Parsed) -> Direction:
     for word in ("dir", "ptype"):
         if len(parsed.all(word)) > 1:
             raise parsed.refuse(f'"{word}" is there twice')
-    if "dir" not in parsed:
-        raise parsed.refuse("dir is missing")
     return Direction(parsed.get("dir"))
 
 

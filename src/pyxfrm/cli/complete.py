@@ -6,12 +6,14 @@ So the shell knows the words of the grammar as this version has them, and nothin
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from pyxfrm.cli.grammar import GROUPS, VALUES, VERBS, Group, Keyword, Verb
+from pyxfrm.cli.introspect import Line, line_of
 from pyxfrm.cli.options import OPTIONS, leading
 from pyxfrm.errors import UsageError
 
-__all__ = ["candidates", "complete", "completion"]
+__all__ = ["candidates", "complete", "completion", "line_named"]
 
 _BASH = """\
 # bash completion for xfrm: eval "$(xfrm completion bash)"
@@ -27,7 +29,7 @@ _ZSH = """\
 _xfrm() {
     local -a found
     found=(${(f)"$(xfrm complete ${words[2,CURRENT-1]} 2>/dev/null)"})
-    compadd -- $found
+    (( $#found )) && compadd -- $found || _files
 }
 compdef _xfrm xfrm
 """
@@ -57,7 +59,7 @@ def candidates(words: list[str]) -> list[str]:
         return sorted(COMMANDS) + [text.split(" ")[0] for text, _ in OPTIONS]
     name, *rest = words
     if name not in VERBS:
-        return []
+        return _of_line(name, rest)
     verbs = VERBS[name]
     if "" in verbs:
         return _of_verb(verbs[""], rest)
@@ -67,6 +69,35 @@ def candidates(words: list[str]) -> list[str]:
 
     verb = find_verb(name, rest[0])
     return [] if verb is None else _of_verb(verbs[verb], rest[1:])
+
+
+def line_named(name: str) -> Line | None:
+    """The command line of a subcommand that has a parser; None of one that has none."""
+    from pyxfrm.cli import COMMANDS
+
+    if name not in COMMANDS:
+        return None
+    module = import_module(COMMANDS[name].target.partition(":")[0])
+    return line_of(module.parser()) if hasattr(module, "parser") else None
+
+
+def _of_line(name: str, words: list[str]) -> list[str]:
+    """What a parser would take next: the values of the last option, or verbs and options."""
+    from pyxfrm.cli import COMMANDS
+
+    line = line_named(name)
+    if line is None:
+        known = COMMANDS[name].words.split("|") if name in COMMANDS and not words else []
+        return [word for word in known if word.islower()]
+    for word in words:
+        line = line.verbs.get(word, line)
+    last = words[-1] if words else ""
+    for each in line.words:
+        if last in each.names and each.value:
+            return [*each.choices]
+    options = [name for each in line.words for name in each.names if name.startswith("--")]
+    places = [choice for each in line.words if not each.names for choice in each.choices]
+    return [*line.verbs, *places, *options, "--help"]
 
 
 def _of_verb(verb: Verb, words: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
 from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
 from pyxfrm.client.probe import probe_marks
@@ -23,9 +24,8 @@ from pyxfrm.errors import TransportError
 if TYPE_CHECKING:
     from pyxfrm.client import Xfrm
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
-SCHEMA = 1
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 PROC = Path("/proc")
 STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
@@ -33,7 +33,7 @@ STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm doctor [--json] [--engine NAME|PATH] [-n NETNS]``."""
-    args = _arguments(argv)
+    args = parser().parse_args(argv)
     client = open_target(args.engine, args.netns)
     try:
         facts = _facts(client, args)
@@ -49,16 +49,17 @@ def main(argv: Sequence[str]) -> int:
     return max((STATUS[one.severity] for one in findings), default=0)
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm doctor",
         description="Look for faults in the SAs and policies that are there. Nothing is changed. "
         "Exit status: 0 nothing was found, or only notes; 3 warnings; 4 errors; 1 the kernel could not be asked.",
     )
-    parser.add_argument("--json", action="store_true", help="JSON instead of text")
-    add_engine(parser)
-    add_netns(parser)
-    return parser.parse_args(argv)
+    made.add_argument("--json", action="store_true", help="JSON instead of text")
+    add_engine(made)
+    add_netns(made)
+    return made
 
 
 def _facts(client: Xfrm, args: argparse.Namespace) -> Facts:

@@ -16,13 +16,13 @@ from pyxfrm.engine import Engine
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 
-def main(argv: list[str]) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser("xfrm engine", description="A NETLINK_XFRM in user space.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("xfrm engine", description="A NETLINK_XFRM in user space.")
+    verbs = made.add_subparsers(required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="serve an engine at a unix socket")
     serve.add_argument("path", help="the socket; it must not exist, or its server must be gone")
     serve.add_argument(
@@ -31,7 +31,12 @@ def main(argv: list[str]) -> int:
         default=LINUX_7_2.name,
         help=f"the kernel to behave as (default: {LINUX_7_2.name})",
     )
-    words = parser.parse_args(argv)
+    return made
+
+
+def main(argv: list[str]) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
+    words = parser().parse_args(argv)
     with EngineServer(EngineHost(Engine(PROFILES[words.profile])), words.path) as server:
 
         def stop(_: int, __: FrameType | None) -> None:

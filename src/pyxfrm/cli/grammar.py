@@ -40,6 +40,7 @@ class Keyword(NamedTuple):
     ``more``    keywords of its own, each at most once
     ``run``     a group, of which keywords follow; ``one``: of which one follows
     ``many``    a list of words, of which one or more follow, or their sum as ``0x...``
+    ``need``    whether it must be there
     """
 
     word: str
@@ -50,17 +51,19 @@ class Keyword(NamedTuple):
     run: str = ""
     one: str = ""
     many: str = ""
+    need: bool = False
 
 
 class Group(NamedTuple):
     """Keywords of a group, in any order, without a word in front.
 
-    ``once``: they stand together, in one run; else each may stand anywhere.
+    ``once``: they stand together, in one run; else each may stand anywhere. ``need``: whether one of them must be there.
     """
 
     name: str
     about: str = ""
     once: bool = True
+    need: bool = False
 
 
 class Verb(NamedTuple):
@@ -254,7 +257,9 @@ GROUPS["POLICY"] = tuple(
     for keyword in GROUPS["SELECTOR"]
 )
 
-_ID = Group("ID", "which SA")
+_ID = Group("ID", "which SA", need=True)
+_SOME = Group("ID", "which SAs")
+_WHERE = _DIR._replace(need=True)
 _SELECTOR = Group("SELECTOR", "which packets")
 
 _STATE_ADD = (
@@ -284,9 +289,9 @@ _STATE_ADD = (
     _PCPU,
 )
 _NEW = (
-    Keyword("new-dst", ("ADDR",), "destination afterwards"),
-    Keyword("new-src", ("ADDR",), "source afterwards"),
-    Keyword("new-reqid", ("REQID",), "reqid afterwards; 0 for none"),
+    Keyword("new-dst", ("ADDR",), "destination afterwards", need=True),
+    Keyword("new-src", ("ADDR",), "source afterwards", need=True),
+    Keyword("new-reqid", ("REQID",), "reqid afterwards; 0 for none", need=True),
     Keyword("new-mark", ("MARK",), "mark afterwards; mask 0 removes it", _MASK),
     Keyword("set-mark", ("MARK",), "mark that its packets get", _MASK),
     Keyword("encap", about="kept unless given", one="NEW-ENCAP"),
@@ -309,14 +314,14 @@ VALUES["SECONDS32"] = Value("u32", "seconds")
 
 _STATE_LIST = (
     Keyword("nokeys", about="hide keys (they are hidden unless --show-keys)"),
-    _ID,
+    _SOME,
     _MODE,
     _REQID,
     _FLAG,
 )
 _POLICY_ADD = (
     _SELECTOR,
-    _DIR,
+    _WHERE,
     _CTX,
     _MARK,
     _INDEX,
@@ -329,7 +334,7 @@ _POLICY_ADD = (
     Keyword("tmpl", about="an SA that it asks for; 6 at most", run="TMPL"),
     Keyword("offload", about="let a device do it", maybe="OFFLOAD", run="OFFLOADED"),
 )
-_POLICY_NAME = (_SELECTOR, _DIR, _INDEX, _CTX, _MARK, _PTYPE, _IF_ID)
+_POLICY_NAME = (_SELECTOR, _WHERE, _INDEX, _CTX, _MARK, _PTYPE, _IF_ID)
 _POLICY_LIST = (
     Keyword("nosock", about="without the policies of sockets"),
     _SELECTOR,
@@ -357,7 +362,7 @@ _MONITOR = tuple(
 )
 _MONITOR = (Keyword("file", ("FILE",), "what is in a file; -: the standard input"), *_MONITOR)
 _MOVE_ENDS = tuple(
-    Keyword(word, ("ADDR",), about)
+    Keyword(word, ("ADDR",), about, need=True)
     for word, about in (
         ("old-src", "source of the SAs"),
         ("old-dst", "destination of the SAs"),
@@ -410,7 +415,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         ),
         "setdefault": Verb(
             "set what becomes of packets that no policy matches",
-            (Group("DEFAULTS", "one of a kind"),),
+            (Group("DEFAULTS", "one of a kind", need=True),),
         ),
         "getdefault": Verb("show what becomes of packets that no policy matches"),
     },
@@ -420,7 +425,7 @@ VERBS: dict[str, dict[str, Verb]] = {
             "move a policy and its SAs: the old message",
             (
                 Group("POLICY", "which policy"),
-                _DIR,
+                _WHERE,
                 _PTYPE,
                 Keyword("reqid", ("REQID",), "of the SAs; 0 for any"),
                 _MODE,

@@ -14,7 +14,8 @@ _WIDTH = 79
 def syntax(row: Keyword | Group, *, optional: bool = True) -> str:
     """A row as it is written: ``[ mark MARK [ mask MASK ] ]``."""
     if isinstance(row, Group):
-        return row.name if row.once else f"[ {row.name} ]..."
+        name = row.name if row.need else f"[ {row.name} ]"
+        return name if row.once else f"{name}..."
     words = [row.word]
     if row.maybe:
         words.append(f"[ {' | '.join(VALUES[row.maybe].words)} ]")
@@ -25,7 +26,7 @@ def syntax(row: Keyword | Group, *, optional: bool = True) -> str:
     if row.many:
         words.append(f"{row.many}...")
     text = " ".join(words)
-    return f"[ {text} ]" if optional else text
+    return f"[ {text} ]" if optional and not row.need else text
 
 
 def usage(name: str, verb: str) -> str:

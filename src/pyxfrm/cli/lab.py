@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError
 from pyxfrm.lab.boot import Options, run_in_terminal
 from pyxfrm.lab.errors import LabError
@@ -32,14 +33,14 @@ from pyxfrm.lab.script import Script
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 _TIMED_OUT = 124  # as timeout(1)
 
 
 def main(argv: list[str]) -> int:
     """Run one of the lab's verbs; the status is the guest command's own where there is one."""
-    words = _parser().parse_args(argv)
+    words = parser().parse_args(argv)
     work: Callable[[argparse.Namespace], int] = words.work
     try:
         with _ended_properly():
@@ -61,17 +62,22 @@ def _ended_properly() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("xfrm lab", description="A real Linux kernel in user space.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("xfrm lab", description="A real Linux kernel in user space.")
+    verbs = made.add_subparsers(required=True, metavar="VERB")
     run = _verb(verbs, "run", _run, "boot, run one command, switch off")
     run.add_argument("--timeout", type=float, metavar="S", help="kill the command after S seconds")
     run.add_argument(
         "-i", "--stdin", action="store_true", help="read stdin to its end and give it to COMMAND"
     )
-    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    run.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="what to run in it"
+    )
     shell = _verb(verbs, "shell", _shell, "boot, with a shell on this terminal")
-    shell.add_argument("command", nargs=argparse.REMAINDER, metavar="[-- COMMAND ...]")
+    shell.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="[-- COMMAND ...]", help="default: bash -l"
+    )
     info = _verb(verbs, "info", _info, "what the kernel is and supports")
     info.add_argument("--json", action="store_true", help="the same as JSON")
     script = _verb(verbs, "script", _script, "run a netlink script, print the transcript")
@@ -87,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
     fetch.add_argument("--renew", action="store_true", help="fetch again what is cached")
     fetch.set_defaults(work=_fetch)
-    return parser
+    return made
 
 
 def _verb(
@@ -180,7 +186,7 @@ def _info(words: argparse.Namespace) -> int:
         booted = time.monotonic() - started
         facts = lab.call("pyxfrm.lab.probe:survey")
     facts |= {"package": chosen.package, "image": str(chosen.image), "boot_seconds": booted}
-    print(json.dumps(facts, indent=2) if words.json else _told(facts))
+    print(json.dumps({"schema": SCHEMA, **facts}, indent=2) if words.json else _told(facts))
     return 0
 
 

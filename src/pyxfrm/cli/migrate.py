@@ -13,9 +13,6 @@ __all__ = ["run"]
 
 def run(options: Options, parsed: Parsed) -> int:
     """Move them. Without ``encap`` Linux 7.2 takes the encapsulation away; older ones keep it."""
-    for word in ("dir", "old-src", "old-dst", "new-src", "new-dst"):
-        if word not in parsed:
-            raise parsed.refuse(f"{word} is missing")
     old = parsed.get("old-src"), parsed.get("old-dst")
     new = parsed.get("new-src"), parsed.get("new-dst")
     build.require_family(parsed, None, *old)

@@ -196,4 +196,7 @@ def parse(verb: Verb, words: Sequence[str], where: str) -> Parsed:
             raise reader.refuse(
                 f'"{word}" is unknown here; try `xfrm {where.split(":", maxsplit=1)[0]} help`'
             )
+    for row in verb.words:
+        if isinstance(row, Keyword) and row.need and row.word not in parsed:
+            raise parsed.refuse(f"{row.word} is missing")
     return parsed

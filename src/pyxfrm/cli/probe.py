@@ -10,14 +10,14 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target
 
 if TYPE_CHECKING:
     from pyxfrm.client.probe import Probe
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
-SCHEMA = 1
 
 SUPPORT = {
     "AVAILABLE": "an SA can be moved in one step, its keys and sequence numbers kept",
@@ -43,7 +43,7 @@ MARKS = {
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm probe [--json] [--engine NAME|PATH] [-n NETNS]``: exit status 0 whatever was found."""
-    args = _arguments(argv)
+    args = parser().parse_args(argv)
     client = open_target(args.engine, args.netns)
     try:
         found = client.probe()
@@ -59,14 +59,15 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm probe", description="What this kernel's XFRM can do. Nothing is changed."
     )
-    parser.add_argument("--json", action="store_true", help="JSON instead of text")
-    add_engine(parser)
-    add_netns(parser)
-    return parser.parse_args(argv)
+    made.add_argument("--json", action="store_true", help="JSON instead of text")
+    add_engine(made)
+    add_netns(made)
+    return made
 
 
 def _as_json(found: Probe) -> str:

@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
 from pyxfrm.relocation.blocks import Guard
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pyxfrm.relocation.journal import Journal
     from pyxfrm.relocation.steps import Outcome
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 AROUND = 0.3  # seconds before and after a move that a picture shows
 _STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
@@ -45,7 +46,7 @@ _STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
 
 def main(argv: list[str]) -> int:
     """Run it."""
-    words = _parser().parse_args(argv)
+    words = parser().parse_args(argv)
     with ExitStack() as stack:
         task = _Task(words, stack)
         for name in ("status", "history", "resume", "abort", "watch", "watch_mappings"):
@@ -58,15 +59,16 @@ def main(argv: list[str]) -> int:
 # -- the command line --------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         "xfrm relocate",
         description="Move everything that belongs to an endpoint: SAs and policies.",
     )
-    _endpoint_words(parser)
-    _manner_words(parser)
-    _other_words(parser)
-    return parser
+    _endpoint_words(made)
+    _manner_words(made)
+    _other_words(made)
+    return made
 
 
 def _endpoint_words(parser: argparse.ArgumentParser) -> None:
@@ -344,7 +346,8 @@ class _Task:
         from pyxfrm.relocation.show import plan_json, plan_lines
 
         if self.words.json:
-            print(json.dumps([plan_json(plan) for plan in plans], indent=2))
+            found = [plan_json(plan) for plan in plans]
+            print(json.dumps({"schema": SCHEMA, "plans": found}, indent=2))
             return
         for plan in plans:
             print("\n".join(plan_lines(plan)))
@@ -355,7 +358,7 @@ class _Task:
 
         if self.words.json:
             made = {"plans": [plan_json(p) for p in plans], "outcome": told(outcome)}
-            print(json.dumps(made, indent=2))
+            print(json.dumps({"schema": SCHEMA, **made}, indent=2))
         else:
             print("\n".join(outcome_lines(outcome)))
         return _STATUS[outcome.state]

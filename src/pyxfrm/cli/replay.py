@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from pyxfrm.abi.profiles import PROFILES, Profile
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError, XfrmError
 from pyxfrm.transport.replay.kernel import profile_named, profile_of
 from pyxfrm.transport.replay.session import Difference, Report, Tally, replay
 from pyxfrm.wire.describe import difference
 from pyxfrm.wire.messages import message_name
 
-__all__ = ["main", "run_all"]
+__all__ = ["main", "parser", "run_all"]
 
 Progress = Callable[[int, int], None]
 
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm replay FILE... [--json] [--diff] [--profile NAME]``."""
-    args = _arguments(argv)
+    args = parser().parse_args(argv)
     profile = profile_named(args.profile) if args.profile else None
     files = [file for path in args.file for file in _files(Path(path))]
     if args.json:
@@ -42,23 +43,24 @@ def main(argv: Sequence[str]) -> int:
     return 0 if all(report.identical for report in reports) else 1
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm replay",
         description="Run recorded NETLINK_XFRM conversations against the engine and compare every reply and "
         "every event byte for byte. Exit status: 0 nothing differs, 1 something does, 2 a file is no sound recording.",
     )
-    parser.add_argument("file", nargs="+", help="a recording, or a directory of *.jsonl")
-    parser.add_argument("--json", action="store_true", help="the result as JSON")
-    parser.add_argument(
+    made.add_argument("file", nargs="+", help="a recording, or a directory of *.jsonl")
+    made.add_argument("--json", action="store_true", help="the result as JSON")
+    made.add_argument(
         "--diff", action="store_true", help="show the first difference of each file, field by field"
     )
-    parser.add_argument(
+    made.add_argument(
         "--profile",
         metavar="NAME",
         help="the kernel to be, instead of the one in the file's name: " + ", ".join(PROFILES),
     )
-    return parser.parse_args(argv)
+    return made
 
 
 def _files(path: Path) -> list[Path]:
@@ -88,6 +90,7 @@ def run_all(
 
 def _as_json(reports: list[Report], refused: dict[Path, XfrmError]) -> dict[str, Any]:
     return {
+        "schema": SCHEMA,
         "identical": not refused and all(report.identical for report in reports),
         "files": [_report_json(report) for report in reports],
         "refused": [{"file": str(file), "why": str(why)} for file, why in refused.items()],

@@ -14,20 +14,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.client.iptext import PolicyText, StateText, parse, scrub
 from pyxfrm.errors import UsageError
 from pyxfrm.model import Address, Network
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
-SCHEMA = 1
 
 Record = StateText | PolicyText
 
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm show FILE|- [--json|--table|--scrub]``."""
-    args = _arguments(argv)
+    args = parser().parse_args(argv)
     source = "stdin" if args.file == "-" else args.file
     text = _read(args.file)
     if args.scrub:
@@ -42,16 +42,17 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm show", description="Read text of `ip xfrm state` or `ip xfrm policy`."
     )
-    parser.add_argument("file", metavar="FILE|-", help="the text; -: the standard input")
-    form = parser.add_mutually_exclusive_group()
+    made.add_argument("file", metavar="FILE|-", help="the text; -: the standard input")
+    form = made.add_mutually_exclusive_group()
     form.add_argument("--table", action="store_true", help="a table (unless told otherwise)")
     form.add_argument("--json", action="store_true", help="JSON")
     form.add_argument("--scrub", action="store_true", help="the same text without keys")
-    return parser.parse_args(argv)
+    return made
 
 
 def _read(file: str) -> str:

@@ -11,18 +11,17 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_netns, read_proc_net
 from pyxfrm.client.stat import CAUSES, delta, parse
 from pyxfrm.errors import UsageError
 
-__all__ = ["main"]
-
-SCHEMA = 1
+__all__ = ["main", "parser"]
 
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm stat [--watch] [--all] [--json] [-n NETNS]``."""
-    args = _arguments(argv)
+    args = parser().parse_args(argv)
     if args.interval <= 0:
         raise UsageError(f"--interval {args.interval:g}: must be over 0")
     counters = _read(args.netns)
@@ -35,22 +34,23 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm stat",
         description="Counters of packets that IPsec dropped, with their likely causes.",
     )
-    parser.add_argument("--all", action="store_true", help="those that are 0, too")
-    parser.add_argument("--watch", action="store_true", help="tell what grows, each second")
-    parser.add_argument(
+    made.add_argument("--all", action="store_true", help="those that are 0, too")
+    made.add_argument("--watch", action="store_true", help="tell what grows, each second")
+    made.add_argument(
         "--interval", type=float, default=1.0, metavar="SECONDS", help="of --watch; 1 unless given"
     )
-    parser.add_argument(
+    made.add_argument(
         "--count", type=int, metavar="N", help="of --watch: end after so many readings"
     )
-    parser.add_argument("--json", action="store_true", help="JSON instead of text")
-    add_netns(parser)
-    return parser.parse_args(argv)
+    made.add_argument("--json", action="store_true", help="JSON instead of text")
+    add_netns(made)
+    return made
 
 
 def _read(netns: str | None) -> dict[str, int]:

@@ -267,9 +267,6 @@ def count(options: Options, _: Parsed) -> int:
 def migrate(options: Options, parsed: Parsed) -> int:
     """``state migrate``: the SA's own selector is kept unless another is asked for."""
     name, _ = build.sa_id(parsed, options.family)
-    for word in ("new-dst", "new-src", "new-reqid"):
-        if word not in parsed:
-            raise parsed.refuse(f"{word} is missing")
     with options.open() as xfrm:
         move = _migration(xfrm, parsed, name)
         try:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pyxfrm.cli.demo import flow, replays, ways
 from pyxfrm.cli.demo.paper import paper, title
 
-__all__ = ["main"]
+__all__ = ["main", "parser"]
 
 RATES = (1.0, 5000.0)
 SECONDS = (1.0, 3600.0)
@@ -21,10 +21,10 @@ SECONDS = (1.0, 3600.0)
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm demo``: exit status 0 if no packet was lost, doubled, readable or numbered twice by MIGRATE_STATE, and no recording differs."""
-    parser = _parser()
-    options = parser.parse_args(argv)
+    words = parser()
+    options = words.parse_args(argv)
     if options.report and options.only not in (None, "live"):
-        parser.error(f"--report is about the live part, and --only {options.only} leaves it out")
+        words.error(f"--report is about the live part, and --only {options.only} leaves it out")
     options.command = shlex.join(["xfrm", "demo", *argv])
     console = paper()
     parts = _parts(options)
@@ -48,31 +48,32 @@ def _parts(options: argparse.Namespace) -> list[tuple[str, Callable[[Console], i
     return [parts[options.only]] if options.only else list(parts.values())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
         prog="xfrm demo",
         description="Move a tunnel while packets flow through it, replay all bundled recordings against the engine, and move a Child SA in three ways. No root needed.",
     )
-    parser.add_argument("--only", choices=("live", "replay", "ways"), help="just this part")
-    parser.add_argument(
+    made.add_argument("--only", choices=("live", "replay", "ways"), help="just this part")
+    made.add_argument(
         "--seconds",
         type=_between("seconds", *SECONDS),
         default=14.0,
         help="how long packets flow (default: %(default)g)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--rate",
         type=_between("rate", *RATES),
         default=500.0,
         help="packets a second, each way (default: %(default)g)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--report",
         type=_writable,
         metavar="FILE",
         help="where the report goes: .html for a page, .svg for the figure alone (default: pyxfrm/demo.html in the user's cache)",
     )
-    return parser
+    return made
 
 
 def _cache() -> Path:
