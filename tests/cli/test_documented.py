@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
@@ -266,3 +268,29 @@ def test_commands_that_write_json_have_a_document() -> None:
     assert with_option | {"state", "policy", "monitor", "tunnel"} == {
         document.command.split(" ")[0] for document in DOCUMENTS
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("state mig", "migrate"),
+        ("-s state add proto esp mode tun", "tunnel"),
+        ("--engine linux-7.2 policy add dir f", "fwd"),
+        ("lab run --kernel 6", "6.12"),
+        ("doctor --j", "--json"),
+        ("monitor all-", "all-nsid"),
+    ],
+)
+def test_bash_completes(words: str, found: str) -> None:
+    """As bash calls a completion function; with a terminal the same was looked at, in zsh too."""
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash here")
+    script = (
+        f'xfrm() {{ {sys.executable} -m pyxfrm.cli "$@"; }}; eval "$(xfrm completion bash)"\n'
+        f'COMP_WORDS=(xfrm {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}}-1)); _xfrm; echo "${{COMPREPLY[@]}}"'
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=env, check=True
+    )
+    assert (done.stdout.split(), done.stderr) == ([found], "")
