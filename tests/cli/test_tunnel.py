@@ -190,10 +190,24 @@ def test_an_empty_end_is_filled_through_its_engine(
         assert tunnels(capsys) == [
             {"name": "gw", "path": str(runtime / "pyxfrm" / "gw"), "serves": True}
         ]
-        second = start("run", "name", "gw")
+        keys = str(runtime / "keys")
+        main(["tunnel", "keys", "file", keys])
+        before = Path(keys).read_text()
+        ends = [
+            "local",
+            "127.0.0.1",
+            "remote",
+            "127.0.0.2",
+            "inner",
+            "10.0.0.1",
+            "peer",
+            "10.0.0.2",
+        ]
+        second = start("run", "name", "gw", "keys", keys, "side", "left", *ends)
         _, told = second.communicate(timeout=20)
         assert second.returncode == 2
         assert "another one serves there" in told
+        assert Path(keys).read_text() == before  # its keys are still good
     finally:
         end.send_signal(signal.SIGTERM)
         _, told = end.communicate(timeout=20)

@@ -36,13 +36,15 @@ _PLACES = (Point(ip("127.0.0.1"), 14500), Point(ip("127.0.0.2"), 14500))
 def run(options: Options, parsed: Parsed) -> int:
     """One end, until Ctrl-C, SIGTERM or its time is over."""
     name = parsed.get("name", "tunnel")
-    view = _static(parsed)
+    view = _static(parsed)  # with keys that are nobody's, until the end is sure to run
     with ExitStack() as stack:
         ending = stack.enter_context(tunnel_view.Ending())
         inner = _inner(parsed, view)
         end = stack.enter_context(_end(parsed, inner))
         end.serve(path := socket_of(name, make=True))
-        if view is not None:
+        found = parsed.last("keys")
+        if view is not None and found is not None:
+            view.keys = take_keys(found.value, found.more["side"].value)
             view.install(end.client())
         _say(f"{name} serves at {path}: xfrm --engine {name} state list; Ctrl-C ends it")
         if isinstance(inner, Tun):
@@ -115,7 +117,7 @@ def _end(parsed: Parsed, inner: Inner, hold: float = 0.0) -> End:
 
 
 def _static(parsed: Parsed) -> Static | None:
-    """The tunnel of ``keys``; its file is used up by this."""
+    """The tunnel that ``keys`` asks for, with other keys: says what is wrong before those of the file are used up."""
     found = parsed.last("keys")
     given = [word for word in ("local", "remote", "inner", "peer") if word in parsed]
     if found is None:
@@ -130,9 +132,8 @@ def _static(parsed: Parsed) -> Static | None:
         raise parsed.refuse("keys: side is missing: left at one end, right at the other")
     ends = point(parsed.get("local"), parsed), point(parsed.get("remote"), parsed)
     inner = [[one.value for one in parsed.all(word)] for word in ("inner", "peer")]
-    Static(Keys.fresh(), *ends, *inner)  # says what is wrong before the keys are used up
     _say("fixed keys are for tests: no IKE makes new ones, and each file serves each side once")
-    return Static(take_keys(found.value, side.value), *ends, *inner)
+    return Static(Keys.fresh(), *ends, *inner)
 
 
 def point(text: str, parsed: Parsed) -> Point:

@@ -73,8 +73,10 @@ def follow(
     """Drive the ends until a signal or the time ends it, and show what happens. ``sink``: where the stream arrives, if that is in this process."""
     with Loop(*(end for _, end in ends)) as loop:
         view = _View(ends, source, sink, json_lines=options.json)
-        loop.every(1.0, view.second)
-        loop.every(0.05, view.answers)
+        if any(isinstance(end.inner, Station) for _, end in ends):
+            loop.every(1.0, view.second)
+        if source is not None and source.ping is not None:
+            loop.every(0.05, view.answers)
         ending.run(loop, seconds)
         if source is not None:
             source.stop()

@@ -183,18 +183,18 @@ class End:
 
     def deadline(self) -> float | None:
         """When :meth:`turn` has something to do in any case, by the end's clock; None: never."""
-        times = (
-            self.engine.next_deadline(),
-            self.inner.deadline(),
-            self.outer.deadline(),
-            self.needs.keepalives.deadline(),
-        )
+        with self.host.changed:
+            times = (
+                self.engine.next_deadline(),
+                self.inner.deadline(),
+                self.outer.deadline(),
+                self.needs.keepalives.deadline(),
+            )
         return min((when for when in times if when is not None), default=None)
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait until there is something to do, ``timeout`` seconds at most, and do it."""
-        with self.host.changed:
-            due = self.deadline()
+        due = self.deadline()
         if due is not None:
             left = max(0.0, due - self.clock())
             timeout = left if timeout is None else min(timeout, left)
