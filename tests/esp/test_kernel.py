@@ -21,6 +21,7 @@ from pyxfrm.lab import Lab
 from tests.esp.support import ALGORITHMS, ESN, SHAPES
 
 pytestmark = pytest.mark.kernel
+LABS = ["lab72", "lab612"]
 
 
 def ask_all(lab: Lab, function: str, cases: list[dict[str, Any]]) -> list[tuple[object, object]]:
@@ -52,7 +53,7 @@ def test_esp_both_ways(lab72: Lab, name: str) -> None:
     assert ask_all(lab72, "both_ways", esp_cases(name)) == []
 
 
-@pytest.mark.parametrize("name", ["gcm128", "cbc256-sha256"])
+@pytest.mark.parametrize("name", sorted(ALGORITHMS))
 def test_esp_both_ways_on_an_older_kernel(lab612: Lab, name: str) -> None:
     assert ask_all(lab612, "both_ways", esp_cases(name)) == []
 
@@ -62,7 +63,8 @@ AH = [("hmac(md5)", 96, 16), ("hmac(sha1)", 96, 20), ("hmac(sha256)", 0, 32), ("
 
 
 @pytest.mark.parametrize("auth", AH, ids=[f"{name}-{bits}" for name, bits, _ in AH])
-def test_ah_both_ways(lab72: Lab, auth: tuple[str, int, int]) -> None:
+@pytest.mark.parametrize("lab", LABS)
+def test_ah_both_ways(lab: str, request: pytest.FixtureRequest, auth: tuple[str, int, int]) -> None:
     cases = [
         {
             "proto": Proto.AH,
@@ -75,10 +77,11 @@ def test_ah_both_ways(lab72: Lab, auth: tuple[str, int, int]) -> None:
         }
         for (mode, outer, inner), flags in product(SHAPES, (0, ESN, XFRM_STATE_ALIGN4))
     ]
-    assert ask_all(lab72, "both_ways", cases) == []
+    assert ask_all(request.getfixturevalue(lab), "both_ways", cases) == []
 
 
-def test_ipcomp_both_ways(lab72: Lab) -> None:
+@pytest.mark.parametrize("lab", LABS)
+def test_ipcomp_both_ways(lab: str, request: pytest.FixtureRequest) -> None:
     """Sizes below and above the threshold; in a tunnel the small ones are IP in IP."""
     cases = [
         {
@@ -91,7 +94,7 @@ def test_ipcomp_both_ways(lab72: Lab) -> None:
         for mode, outer, inner in SHAPES
         if mode is not Mode.BEET
     ]
-    assert ask_all(lab72, "both_ways", cases) == []
+    assert ask_all(request.getfixturevalue(lab), "both_ways", cases) == []
 
 
 IP, IPV6 = socket.IPPROTO_IP, socket.IPPROTO_IPV6
@@ -165,7 +168,7 @@ def test_tfc_padding(lab72: Lab) -> None:
     assert ask_all(lab72, "both_ways", cases) == []
 
 
-@pytest.mark.parametrize("lab", ["lab72", "lab612"])
+@pytest.mark.parametrize("lab", LABS)
 @pytest.mark.parametrize("name", ["gcm128", "cbc256-sha256", "null-sha1", "chacha"])
 def test_malformed_packets_move_the_same_counters(
     lab: str, request: pytest.FixtureRequest, name: str
@@ -201,7 +204,8 @@ WINDOWS = [  # (window, bmp_len, ESN, start)
 ]
 
 
-def test_windows_bit_for_bit(lab72: Lab) -> None:
+@pytest.mark.parametrize("lab", LABS)
+def test_windows_bit_for_bit(lab: str, request: pytest.FixtureRequest) -> None:
     cases = [
         {
             "inner": 4,
@@ -213,4 +217,4 @@ def test_windows_bit_for_bit(lab72: Lab) -> None:
         }
         for (window, bmp_len, esn, top), seed in product(WINDOWS, range(2))
     ]
-    assert ask_all(lab72, "replay", cases) == []
+    assert ask_all(request.getfixturevalue(lab), "replay", cases) == []

@@ -107,6 +107,54 @@ def test_rfc3686(secret: str, nonce: str, iv: str, plain: str, sealed: str) -> N
     assert ctr.decrypt(whole, bytes.fromhex(sealed), bytes(8)).hex() == plain
 
 
+GCM_PLAIN = bytes.fromhex(
+    "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72"
+    "1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39"
+)
+GCM_AAD = bytes.fromhex("feedfacedeadbeeffeedfacedeadbeefabaddad2")
+
+
+@pytest.mark.parametrize(
+    ("size", "sealed"),
+    [
+        (16, "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e0915bc94fbc3221a5db94fae95ae7121a47"),
+        (24, "3980ca0b3c00e841eb06fac4872a2757859e1ceaa6efd984628593b40ca1e19c7d773d00c144c525ac619d18c84a3f4718e2448b2fe324d9ccda27102519498e80f1478f37ba55bd6d27618c"),
+        (32, "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b"),
+    ],
+    ids=["test case 4", "test case 10", "test case 16"],
+)  # fmt: skip
+@pytest.mark.parametrize("icv", [16, 12, 8])
+def test_gcm(size: int, sealed: str, icv: int) -> None:
+    """McGrew and Viega, "The Galois/Counter Mode of Operation (GCM)", Appendix B, as submitted to NIST; tags also cut (RFC 4106 §6)."""
+    secret = (bytes.fromhex("feffe9928665731c6d6a8f9467308308") * 2)[:size]
+    nonce = bytes.fromhex("cafebabefacedbaddecaf888")
+    made = transform(aead=Algorithm("rfc4106(gcm(aes))", secret + nonce[:4], icv * 8))
+    wanted = bytes.fromhex(sealed)[: len(GCM_PLAIN) + icv]
+    assert made.encrypt(nonce, GCM_PLAIN, GCM_AAD) == wanted
+    assert made.decrypt(nonce, wanted, GCM_AAD) == GCM_PLAIN
+
+
+BLOCKS = bytes.fromhex(
+    "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+    "30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710"
+)
+
+
+@pytest.mark.parametrize(
+    ("secret", "sealed"),
+    [
+        ("2b7e151628aed2a6abf7158809cf4f3c", "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b273bed6b8e3c1743b7116e69e222295163ff1caa1681fac09120eca307586e1a7"),
+        ("8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b", "4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a571b242012fb7ae07fa9baac3df102e008b0e27988598881d920a9e64f5615cd"),
+        ("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4", "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b"),
+    ],
+    ids=["F.2.2", "F.2.4", "F.2.6"],
+)  # fmt: skip
+def test_sp_800_38a(secret: str, sealed: str) -> None:
+    """NIST SP 800-38A, CBC decryption. (Ours encrypts with IVs of its own.)"""
+    made = transform(crypt=Algorithm("cbc(aes)", bytes.fromhex(secret)))
+    assert made.decrypt(bytes(range(16)), bytes.fromhex(sealed), bytes(8)) == BLOCKS
+
+
 def test_gmac_is_gcm_of_nothing() -> None:
     """RFC 4543 §3.2, by the library's other GCM interface."""
     from cryptography.hazmat.primitives.ciphers import Cipher
