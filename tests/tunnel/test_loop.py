@@ -15,9 +15,9 @@ def test_calls_come_in_order_and_repeat() -> None:
         loop.after(0.02, lambda: said.append("late"))
         loop.after(0.01, lambda: said.append("early"))
         loop.every(0.005, lambda: said.append("tick"))
-        loop.run(0.05)
+        while said.count("tick") < 5 or "late" not in said:
+            loop.turn(1)
     assert said.index("early") < said.index("late")
-    assert said.count("tick") >= 2
 
 
 def test_a_descriptor_is_watched_until_it_is_not() -> None:
@@ -32,7 +32,8 @@ def test_a_descriptor_is_watched_until_it_is_not() -> None:
 
         loop.watch(reading, read)
         os.write(writing, b"abc")
-        loop.run(0.02)
+        for _ in range(4):
+            loop.turn(0)
         assert seen == [b"a", b"b"]
     os.close(reading)
     os.close(writing)
