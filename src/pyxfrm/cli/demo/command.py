@@ -39,7 +39,9 @@ def _parts(options: argparse.Namespace) -> list[tuple[str, Callable[[Console], i
     """(title, what shows it and gives the exit status), in order."""
     report = options.report or _cache() / "pyxfrm" / "demo.html"
     asked = options.report is not None
-    wish = flow.Wish(options.rate, options.seconds, report, asked, options.command)
+    wish = flow.Wish(
+        options.rate, options.seconds, report, asked, options.command, options.only == "live"
+    )
     parts: dict[str, tuple[str, Callable[[Console], int]]] = {
         "live": (flow.TITLE, lambda console: flow.show(console, wish)),
         "replay": (replays.TITLE, replays.show),

@@ -42,13 +42,14 @@ COLUMNS = ("took ms", "waited", "gap ms", "lost", "twice", "clear", "reused")
 
 
 class Wish(NamedTuple):
-    """What was asked for: packets a second each way, seconds altogether, where the report goes (``asked``: by the user), and the command as it was typed."""
+    """What was asked for: packets a second each way, seconds altogether, where the report goes (``asked``: by the user), the command as it was typed, and whether this part is all."""
 
     rate: float
     seconds: float
     report: Path
     asked: bool
     command: str
+    alone: bool
 
 
 def why_not() -> str:
@@ -67,7 +68,7 @@ def show(console: Console, wish: Wish) -> int:
     lacking = why_not()
     if lacking:
         paragraph(console, f"Left out: {lacking}.")
-        return 0
+        return int(wish.alone)
     paragraph(console, HERE.format(rate=wish.rate))
     _rehearse()
     without = {"hold": 0.0, "drain": 0.0}
