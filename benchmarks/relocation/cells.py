@@ -69,10 +69,11 @@ def _zero(moves: int | None) -> Iterator[Row]:
 
 
 def _old(moves: int | None) -> Iterator[Row]:
-    for strategy in ("migrate", "recreate"):
+    """`gap` needs no MIGRATE_STATE where every SA changes its destination at its sender."""
+    for strategy, kind in (("migrate", "address"), ("recreate", "address"), ("gap", "both")):
         for rate in (5000, 1000):
-            base = {"strategy": strategy, "rate": rate}
-            yield Row("old", "6.12", ("address", strategy, str(rate)), _runs(moves or 100, base))
+            base = {"strategy": strategy, "kind": kind, "rate": rate}
+            yield Row("old", "6.12", (kind, strategy, str(rate)), _runs(moves or 100, base))
 
 
 def _window(moves: int | None) -> Iterator[Row]:
