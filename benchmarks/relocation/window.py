@@ -1,4 +1,6 @@
-"""The blocked window: how long the library, and C doing the same calls, need for four SAs and four policies. No traffic.
+"""The blocked window: how long the library, and C doing the same calls, need. No traffic.
+
+Every way for four SAs and four policies, and every kind of move in the way that is taken by default where packets are blocked.
 
 The library moves there and back once; the datagrams of these two moves are then sent again and again by C, as they are (one send) and one request a
 send, which is how such programs are written as a rule.
@@ -12,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.relocation.scene import four, network_down, network_up
+from benchmarks.relocation.scene import KINDS, network_down, network_up, percpu_of
 from benchmarks.relocation.stopwatch import Stopwatch, as_move, one_by_one
 from pyxfrm.client import Xfrm
 from pyxfrm.relocation.blocks import Guard
@@ -38,6 +40,9 @@ WAYS = {
 }
 
 
+DEFAULT = Options(strategy=Strategy.MIGRATE_STATE)
+
+
 def measure(words: dict[str, Any]) -> dict[str, Any]:
     """Windows: {way: {"python": [...], "c": [...], "c one by one": [...]}}.
 
@@ -50,16 +55,19 @@ def measure(words: dict[str, Any]) -> dict[str, Any]:
         for name, options in WAYS.items():
             if words.get("old") and options.strategy is Strategy.MIGRATE_STATE:
                 continue
-            found[name] = _way(words, options, Path(text))
+            found[name] = _way(words, options, Path(text), "four")
+        for kind in [] if words.get("old") else KINDS:
+            if kind not in ("four", "bare"):
+                found[f"move: {kind}"] = _way(words, DEFAULT, Path(text), kind)
     return found
 
 
-def _way(words: dict[str, Any], options: Options, folder: Path) -> dict[str, list[Pair]]:
+def _way(words: dict[str, Any], options: Options, folder: Path, name: str) -> dict[str, list[Pair]]:
     watch = Stopwatch(KernelTransport("one"))
     watch.clear()
     end = KernelEnd("one", Xfrm(transport=watch))
-    kind = four()
-    for sa in kind.sas:
+    kind = KINDS[name]()
+    for sa in percpu_of(0) if name == "percpu" else kind.sas:
         end.xfrm.add_sa(sa)
     for policy in kind.policies[0]:
         end.xfrm.add_policy(policy)
