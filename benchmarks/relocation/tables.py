@@ -35,7 +35,9 @@ def brief(found: Result) -> Result:
     """What is kept of a run."""
     if "sent" not in found:
         return {way: _medians(by) for way, by in found.items()}
-    return {key: value for key, value in found.items() if key not in ("arrivals", "sends")}
+    kept = {key: value for key, value in found.items() if key not in ("arrivals", "sends")}
+    spans = kept.pop("windows_us")
+    return {**kept, "us": [min(spans), median(spans), max(spans)] if spans else []}
 
 
 def _medians(by: dict[str, list[tuple[int, int]]]) -> dict[str, list[float]]:
@@ -92,7 +94,7 @@ def _traffic(results: list[Result]) -> Iterator[str]:
         total = {key: sum(run[key] for run in runs) for key in SUMS}
         moves = max(1, total["moves"])
         strategies = " ".join(sorted({name for run in runs for name in run["strategies"]})) or "-"
-        spans = [span for run in runs for span in run["windows_us"]]
+        spans = [run["us"][1] for run in runs if run["us"]]
         cells = [
             *(kind, strategies, f"{rate} ({round(median(run['rate'] for run in runs))})"),
             *(total["moves"] or "-", total["sent"], total["lost"]),
