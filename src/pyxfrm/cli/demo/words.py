@@ -10,7 +10,7 @@ __all__ = ["LEGEND", "TITLE", "reasons"]
 
 TITLE = "A tunnel moves while packets flow"
 LEGEND = (
-    "took: from the first call of a move to the last. waited: packets that waited for an SA on the move. gap: the longest time between two arrivals. "
+    "took: from the first call of a move to the last. waited: packets that waited for an SA on the move. gap: the longest time between two arrivals, pauses of this machine included. "
     "lost, twice: packets that never came, or came again. clear: packets on the wire that could be read. reused: packets with a number used before."
 )
 _REASONS = {
