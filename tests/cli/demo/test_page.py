@@ -114,6 +114,8 @@ def test_what_was_left_out_is_told() -> None:
     made = replace(GOOD, rows=[*GOOD.rows, left], left_out=7)
     said = Reader(page(made, None, Facts(""))).said
     assert "IPv4 to IPv6: left out, since this machine has no IPv6." in said
+    (lead,) = (line for line in said if line.startswith("Two ends of an IPsec tunnel"))
+    assert "moved 1 times: another <address>. Each SA" in lead
     assert "7 packets: this machine was too late for them" in said
 
 

@@ -111,7 +111,7 @@ def _head(moved: Account) -> str:
     total, moves = moved.total, moves_of(moved)
     lead = (
         f"Two ends of an IPsec tunnel, {moved.rate:g} packets a second each way. While they flowed, the tunnel moved {len(moves)} times: "
-        "to another address, another port, behind a NAT and away from it, to IPv6 and back. Each SA was named and moved by one message, XFRM_MSG_MIGRATE_STATE."
+        f"{', '.join(row.name for row in moves)}. Each SA was named and moved by one message, XFRM_MSG_MIGRATE_STATE."
     )
     tiles = [
         _tile(total.lost, f"lost of {total.sent:,}"),
