@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from pyxfrm.model import (
     network,
 )
 from pyxfrm.transport.base import Group
-from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Stream, Via
+from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Station, Stream, Via
 from pyxfrm.tunnel.place import UDP, Place
 from pyxfrm.wire import messages
 from tests.tunnel.pair import LEFT4, RIGHT4, RIGHT6, Pair, point
@@ -300,6 +301,50 @@ def test_a_keepalive_is_sent_and_taken() -> None:
         assert pair.left.stats.keepalives_out >= 1
         assert pair.wire == [b"\xff"] * pair.left.stats.keepalives_out
         assert not any(pair.right.datapath.stat.values())
+
+
+class Narrow:
+    """A socket whose path carries 1200 bytes of payload, which the kernel learns when the first longer one comes back."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def fileno(self) -> int:
+        return -1
+
+    def send(self, run: Run) -> Counter[str]:
+        return Counter(["EMSGSIZE" for one in run.payloads if len(one) > 1200])
+
+    def receive(self) -> list[Run]:
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_path_that_has_become_narrow_is_learned_from_the_first_packet_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [1500, 1228]  # before and after
+    monkeypatch.setattr("pyxfrm.tunnel.end.path_mtu", lambda _: known.pop(0) if known[1:] else 1228)
+    inner = Queue()
+    with End(inner, make=Narrow) as end:
+        station = Station(LEFT4)
+        Static(
+            *(Keys.fresh(), point("127.0.0.1"), point("127.0.0.2")),
+            *([network("10.9.0.1")], [network("10.9.0.2")]),
+        ).install(end.client())
+        for size, unsent, told in ((1100, 0, 0), (1300, 1, 0), (1300, 1, 1), (1100, 1, 1)):
+            station.stream(RIGHT4, rate=1, size=size, total=1)
+            inner.put(*station.read(end.clock(), 1))
+            end.turn(0)
+            assert end.stats.unsent.total() == unsent
+            assert end.stats.too_big == told
+        (answer,) = inner.delivered
+        assert answer.packet[20:22] == b"\x03\x04"  # fragmentation needed
+        # 1228 = 28 outside + 16 ESP and IV + 1166 + 2 of trailer + 16 ICV
+        assert int.from_bytes(answer.packet[26:28], "big") == 1166
+        assert answer.via is None
 
 
 def test_ike_is_handed_on_without_its_marker() -> None:
