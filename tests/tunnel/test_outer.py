@@ -137,7 +137,11 @@ def test_the_mtu_of_loopback() -> None:
     assert path_mtu(LOOP4) == path_mtu(OTHER4) > 1500
 
 
-@pytest.mark.parametrize("port", [0, 9])
-def test_a_place_that_is_not_ours(port: int) -> None:
+def test_a_place_that_is_not_ours() -> None:
     with pytest.raises(OSError, match="Cannot assign"):
-        open_outer(Place(bytes((192, 0, 2, 99)), UDP, port))
+        open_outer(Place(bytes((192, 0, 2, 99)), UDP, 9))
+
+
+def test_port_0_is_no_place() -> None:
+    with pytest.raises(OSError, match="UDP has no port 0"):
+        open_outer(Place(LOOP4, UDP, 0))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyxfrm.cli import tunnel_view
 from pyxfrm.cli.as_json import document
@@ -22,9 +22,6 @@ from pyxfrm.model import Address, Network, ip, network
 from pyxfrm.tunnel import End, Inner, Keys, Point, Static, Station, Tun
 from pyxfrm.tunnel.keyfile import make_keys, take_keys
 from pyxfrm.tunnel.names import running, socket_of
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["keys", "list", "pair", "run"]
 
@@ -57,7 +54,7 @@ def run(options: Options, parsed: Parsed) -> int:
 
 def pair(options: Options, parsed: Parsed) -> int:
     """Two ends in this process, on loopback, with keys that nobody else ever has."""
-    here, there = (Point(place.address, place.port) for place in _PLACES)
+    here, there = _PLACES
     view = Static(Keys.fresh(), here, there, [_LEFT], [_RIGHT])
     names = "left", "right"
     stations = Station(_LEFT.address, keep=False), Station(_RIGHT.address, keep=False)
@@ -163,8 +160,7 @@ def _inner(parsed: Parsed, view: Static | None) -> Inner:
     mtu = tun.more.get("mtu")
     device = Tun(tun.value) if mtu is None else Tun(tun.value, mtu=mtu.value)
     try:
-        if addresses or routes:
-            device.configure(addresses, routes)
+        device.configure(addresses, routes)
     except BaseException:
         device.close()
         raise

@@ -101,6 +101,7 @@ class _View:
         self.sink = sink
         self.json_lines = json_lines
         self._answers = 0
+        self._shown: dict[tuple[str, int], int] = {}
 
     def second(self) -> None:
         """How the stream does; and streams that come from elsewhere."""
@@ -113,6 +114,9 @@ class _View:
         for name, end in self.ends:
             if end.inner is not self.sink and isinstance(end.inner, Station):
                 for number, arrivals in end.inner.arrivals.items():
+                    if self._shown.get((name, number)) == arrivals.received:
+                        continue
+                    self._shown[name, number] = arrivals.received
                     self._print("arrived", {"at": name, "stream": number, **_counts(arrivals)})
 
     def answers(self) -> None:

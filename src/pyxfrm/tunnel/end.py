@@ -280,9 +280,8 @@ class End:
         failed = outer.send(run)
         if failed:
             self.stats.unsent.update(failed)
-            if (
-                "EMSGSIZE" in failed
-            ):  # a router has told the kernel; those that follow get an answer
+            if "EMSGSIZE" in failed:
+                # A router has told the kernel. Those that follow get an answer.
                 self.datapath.paths.learn(run.via.address, path_mtu(run.via.address))
         self.stats.packets_out += len(run.payloads) - failed.total()
         self.stats.wire_out += (len(run.payloads) - 1) * run.size + len(run.payloads[-1])

@@ -6,7 +6,8 @@ DS field and DF bit of the packets are the socket's business: IP_TOS as ancillar
 kernel's, too. Encapsulated ESP is an ordinary UDP payload, so no privilege is needed.
 
 **Raw** sockets need CAP_NET_RAW. The kernel writes the header of what goes out; what comes in has it over IPv4 and has not over
-IPv6. Until it is bound a raw socket gets what comes to every address, so each packet's destination is looked at. A kernel that has SAs of its own sees those packets too, and counts what it does not know; that does no harm.
+IPv6. Until it is bound a raw socket gets what comes to every address, so each packet's destination is looked at. A kernel that has
+SAs of its own sees those packets too, and counts what it does not know; that does no harm.
 
 Nothing waits for long here: a packet that the kernel does not take within :data:`PATIENCE` is lost, as on a full queue, and counted by
 the name of its errno.
@@ -157,6 +158,8 @@ class UdpOuter(_Socket):
     """A UDP socket. ``batched``: runs go out in one piece, as long as the kernel can."""
 
     def __init__(self, place: Place) -> None:
+        if not place.port:  # to bind this would mean any port
+            raise OSError(errno.EADDRNOTAVAIL, "UDP has no port 0")
         super().__init__(place, socket.SOCK_DGRAM, 0)
         self.batched = True
         self._buffer = bytearray(_LARGEST)

@@ -13,7 +13,7 @@ class Stats:
     """Packets since the end was made.
 
     ``packets_out``  left under protection, keepalives included; ``packets_in``: came out of the tunnel
-    ``wire_out``, ``wire_in``  bytes of payloads at the sockets: without the IP and UDP headers outside
+    ``wire_out``, ``wire_in``  bytes given to the sockets and taken from them: without the IP and UDP headers outside
     ``clear_out``   inner packets without a policy that protects them: dropped here, never sent
     ``clear_in``    packets that came in under no SA's protection: dropped
     ``unsent``      sealed, but the network did not take them: by errno, or "no place"

@@ -32,6 +32,7 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _ifreq = struct.Struct("16sH22x")
 _MOST_NAME = 15
 _IFA_F_NODAD = 2
+_LARGEST = 65536  # whatever the MTU is later set to
 _QUEUE = 2000  # packets that wait for us; Linux has 500
 _SMALLEST_MTU, _SMALLEST_MTU6 = 68, 1280
 _CONF6 = Path("/proc/sys/net/ipv6/conf")
@@ -57,7 +58,6 @@ class Tun:
             os.close(self._fd)
             raise _cannot(name, why) from None
         self.name = _ifreq.unpack(answer)[0].rstrip(b"\0").decode()
-        self._room = mtu + 4
 
     def configure(self, addresses: Sequence[Network] = (), routes: Sequence[Network] = ()) -> None:
         """Set the MTU, give it addresses, bring it up, and route networks to it. TransportError names what the kernel refused."""
@@ -106,10 +106,10 @@ class Tun:
     def read(self, now: float, most: int) -> Sequence[bytes]:  # noqa: ARG002
         """See :class:`~pyxfrm.tunnel.inner.Inner`."""
         packets: list[bytes] = []
-        read, fd, room = os.read, self._fd, self._room
+        read, fd = os.read, self._fd
         try:
             for _ in range(most):
-                packets.append(read(fd, room))  # noqa: PERF401  # ends in an exception
+                packets.append(read(fd, _LARGEST))  # noqa: PERF401  # ends in an exception
         except OSError:  # nothing more; or the device is down
             pass
         return packets
