@@ -5,5 +5,4 @@
 ``measure``    rounds in which every way takes its turn; runs where the kernel is
 ``__main__``   goes where the kernels are, prints the tables
 ``startup``    `xfrm state list` as a process
-``memory``     what listing 100,000 SAs holds
 """

@@ -1,16 +1,28 @@
 """A port to a Linux kernel: an AF_NETLINK socket of NETLINK_XFRM, in this network namespace or another.
 
-The C module under :mod:`socket` is all that is needed, and is there at once; so is what :mod:`os` knows of paths. The socket asks for extended ACKs (why a request was refused) and capped ones (the request is not echoed), and for a receive buffer of
-some megabytes: events come in bursts, and what does not fit is lost (ENOBUFS, handed on as LOST). Every request, even a GET,
+The socket asks for extended ACKs (why a request was refused) and capped ones (the request is not echoed), and for a receive buffer of
+some megabytes: events and a batch's refusals come in bursts, and what does not fit is lost (ENOBUFS, handed on as LOST). Every request, even a GET,
 needs CAP_NET_ADMIN in the user namespace that owns the network namespace.
+
+The C module under :mod:`socket` is all that is needed, and it is there at once; every command that lists something loads this.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
-from _socket import AF_NETLINK, MSG_TRUNC, SO_RCVBUF, SOCK_CLOEXEC, SOCK_RAW, SOL_SOCKET, socket
+from _socket import (
+    AF_NETLINK,
+    MSG_TRUNC,
+    SO_RCVBUF,
+    SO_SNDBUF,
+    SOCK_CLOEXEC,
+    SOCK_RAW,
+    SOL_SOCKET,
+    socket,
+)
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,10 +40,13 @@ from pyxfrm.transport.netns import Netns, in_netns, in_new_netns, open_netns
 __all__ = ["KernelTransport", "RECEIVE_BUFFER", "failed"]
 
 RECEIVE_BUFFER = 8 << 20
+_SEND_BUFFER = (
+    1 << 17
+)  # a batch's datagrams have 64 KiB; net.core.wmem_default may have been set to less
 _DATAGRAM = 1 << 16  # a dump's parts have 32 KiB at most (net/netlink/af_netlink.c: netlink_dump)
 
 # <asm-generic/socket.h>, <linux/sockios.h>: not in every Python's socket module
-_SO_RCVBUFFORCE = 33
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _SIOCGSKNS = 0x894C
 
 
@@ -66,6 +81,9 @@ class KernelTransport:
         sock.setblocking(False)
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        if sock.getsockopt(SOL_SOCKET, SO_SNDBUF) < _SEND_BUFFER:
+            with contextlib.suppress(PermissionError):
+                sock.setsockopt(SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
         try:
             sock.setsockopt(SOL_SOCKET, _SO_RCVBUFFORCE, self._receive_buffer)
         except PermissionError:
