@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
-from pyxfrm.engine.datapath.flow import decode, in_words, key, selects
+from pyxfrm.engine.datapath.flow import decode, in_words, key, rows, selects, whole
+from pyxfrm.esp import trim
 from tests.engine.datapath.support import packet4, packet6, udp
 from tests.engine.helpers import ANY4, v6
 
@@ -91,3 +92,36 @@ def test_selectors() -> None:
     assert not selects(sel._replace(proto=6), flow)
     assert not selects(sel._replace(dport=1, dport_mask=0xFFFF), flow)
     assert not selects(sel._replace(ifindex=3), flow)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=30)), max_size=12))
+def test_rows_are_what_keys_say(made: list[tuple[int, bytes]]) -> None:
+    packets = [
+        (
+            packet4(payload=udp(data=data)),
+            packet4(payload=udp(7, 8, data)),
+            packet4(proto=1, payload=data),
+            packet4(flags=0, payload=udp(data=data)),
+            packet6(v6(1), v6(2), udp(data=data)),
+            data,
+        )[kind]
+        for kind, data in made
+    ]
+    found = list(rows(packets))
+    assert [packet for _, row in found for packet in row] == packets
+    for name, row in found:
+        assert row
+        for packet in row:
+            assert name == key(packet) or decode(packet) == decode(row[0])
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4), st.integers(-1, 1))
+def test_whole(payloads: list[bytes], lie: int) -> None:
+    packets = [packet4(payload=data) for data in payloads]
+    if lie:
+        packets[-1] = packets[-1] + b"x" if lie > 0 else packets[-1][:-1]
+    if whole(packets):
+        assert [trim(packet) for packet in packets] == packets
+        assert not lie
+    same = [packet4()] * 3
+    assert whole(same)

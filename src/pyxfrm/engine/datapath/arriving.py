@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from struct import Struct
 
+from pyxfrm.engine.datapath.flow import whole
 from pyxfrm.engine.datapath.verdict import Action
 from pyxfrm.esp import Datagram, classify
 from pyxfrm.esp.ip import upper_layer
 
-__all__ = ["arrival_key", "destination", "other_than_esp"]
+__all__ = ["arrival_key", "destination", "other_than_esp", "rows"]
 
 _ESP, _UDP = 50, 17
 _FRAGMENT = 0x3FFF
 _PLAIN4 = 0x45  # IPv4, no options
 _KEYED = 52  # no shorter datagram surely has all that keys are made of
+_telling = itemgetter(slice(6, 8), slice(9, 10), slice(12, 24))
+_spi = itemgetter(slice(28, 32))  # behind a UDP header
 _head4 = Struct(">BxH2xHxB2x12s").unpack_from  # length, fragment bits, protocol, addresses and SPI
 
 
@@ -39,6 +45,19 @@ def _arrival_key6(datagram: bytes) -> bytes | None:
     if datagram[6] == _ESP:
         return datagram[8:44]
     return datagram[8:44] + datagram[48:52] if datagram[6] == _UDP else None
+
+
+def rows(datagrams: Iterable[bytes]) -> Iterator[tuple[bytes | None, list[bytes]]]:
+    """Datagrams that come one after the other and have the same :func:`arrival_key`, with it; most told by few comparisons."""
+    for (_, proto, _), group in groupby(datagrams, _telling):
+        row = list(group)
+        if whole(row) and (
+            proto == b"\x32" or (proto == b"\x11" and len(set(map(_spi, row))) == 1)
+        ):
+            yield arrival_key(row[0]), row
+        else:
+            for key, some in groupby(row, arrival_key):
+                yield key, list(some)
 
 
 def destination(packet: bytes) -> bytes:

@@ -10,7 +10,9 @@ rest as zeros (net/core/flow_dissector.c; net/xfrm/xfrm_policy.c: __xfrm_decode_
 from __future__ import annotations
 
 import struct
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
@@ -20,7 +22,7 @@ from pyxfrm.esp.ip import header_length
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import Selector
 
-__all__ = ["decode", "in_words", "key", "selects"]
+__all__ = ["decode", "in_words", "key", "rows", "selects", "whole"]
 
 _TCP, _UDP, _ICMP, _GRE, _ICMPV6 = 6, 17, 1, 47, 58
 _PORTED = frozenset((_TCP, _UDP, 136, 132))
@@ -35,6 +37,9 @@ _KEYED, _KEYED6, _KEYED_ICMPV6 = (
 )  # shorter packets may not have all that keys are made of
 # fragment bits, protocol, addresses and ports of an IPv4 header
 _common4 = struct.Struct(">6xHxB2x12s").unpack_from
+_PORTED_BYTES = frozenset(bytes((proto,)) for proto in _PORTED)
+_telling = itemgetter(slice(0, 1), slice(6, 10), slice(12, 24))
+_total = itemgetter(slice(2, 4))
 _pair = struct.Struct(">HH").unpack_from
 _PAD4 = bytes(12)
 
@@ -115,6 +120,29 @@ def key(packet: bytes) -> Hashable | None:
         if packet[6] == _ICMPV6 and len(packet) >= _KEYED_ICMPV6:
             return packet[6:7] + packet[8:42]
     return None
+
+
+def rows(packets: Iterable[bytes]) -> Iterator[tuple[Hashable | None, list[bytes]]]:
+    """Packets that come one after the other and have the same :func:`key`, with it.
+
+    Most are told by few comparisons: IPv4, the same bytes where fragment bits, protocol, addresses and ports are.
+    """
+    for (first, _, _), group in groupby(packets, _telling):
+        row = list(group)
+        if first == b"\x45" and row[0][9:10] in _PORTED_BYTES:
+            yield key(row[0]), row
+        else:
+            for name, some in groupby(row, key):
+                yield name, list(some)
+
+
+def whole(packets: list[bytes]) -> bool:
+    """Whether all are IPv4 packets of one length, which is what their headers say. (Else they may be all right, too.)"""
+    lengths = set(map(len, packets))
+    if len(lengths) != 1 or packets[0][:1] != b"\x45":
+        return False
+    says = lengths.pop().to_bytes(4, "big")[2:]
+    return set(map(_total, packets)) == {says}
 
 
 def selects(sel: Selector, flow: Flow) -> bool:

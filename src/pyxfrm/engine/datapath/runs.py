@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm.engine.datapath import flow as flows
-from pyxfrm.engine.datapath.arriving import arrival_key
+from pyxfrm.engine.datapath.arriving import rows
 from pyxfrm.engine.datapath.bundle import Fate, Resolution
 from pyxfrm.engine.datapath.refused import Refused
 from pyxfrm.engine.datapath.sealing import marked
@@ -49,8 +49,7 @@ def send_all(
 ) -> list[Verdict]:
     """:meth:`Datapath.output_batch`."""
     verdicts: list[Verdict] = []
-    for name, group in groupby(packets, flows.key):
-        run = list(group)
+    for name, run in flows.rows(packets):
         for at, packet in enumerate(run):
             found = datapath.remembered(name, mark, if_id, oif)
             if found is not None and _takes_runs(datapath, found, run):
@@ -81,9 +80,8 @@ def _seal_run(
         sealed = [*datapath.sealing.seal_run(sas[0], run)]
     except Refused as no:
         sealed = [no] * len(run)
-    whole = [one for one in sealed if isinstance(one, bytes)]
-    if len(whole) == len(sealed):
-        verdicts.extend(alike(protected(b"", policy, sas, mark), whole))
+    if set(map(type, sealed)) == {bytes}:
+        verdicts.extend(alike(protected(b"", policy, sas, mark), sealed))  # type: ignore[arg-type]
         return
     for one in sealed:
         if isinstance(one, bytes):
@@ -99,8 +97,7 @@ def receive_all(
     if mark or if_id or oif:
         return [datapath.receive(datagram, mark, if_id, oif) for datagram in datagrams]
     verdicts: list[Verdict] = []
-    for key, group in groupby(datagrams, arrival_key):
-        run = list(group)
+    for key, run in rows(datagrams):
         for at, datagram in enumerate(run):
             known = None if key is None else datapath.arrivals.get(key)
             if known is not None and datapath.opening.takes_runs(known.step):
@@ -111,30 +108,32 @@ def receive_all(
     return verdicts
 
 
-def _name(opened: bytes | Drop) -> Hashable | None:
-    return flows.key(opened) if isinstance(opened, bytes) else None
-
-
 def _check_run(
     datapath: Datapath, opened: list[bytes | Drop], known: Arrivals, verdicts: list[Verdict]
 ) -> None:
     """The policies' word on what was inside."""
-    for name, group in groupby(opened, _name):
-        passed = None if name is None else known.passed.get(name)
-        if passed is None:
+    for kind, group in groupby(opened, type):
+        if kind is not bytes:
             verdicts.extend(_one_by_one(datapath, group, known))
             continue
-        packets = [one for one in group if isinstance(one, bytes)]
-        try:
-            trimmed = list(map(trim, packets))
-        except Drop:
-            verdicts.extend(_one_by_one(datapath, packets, known))
-            continue
-        datapath.use(passed.policies)
-        if passed.forward:
-            verdicts.extend(send_all(datapath, trimmed, 0, 0, 0))
-        else:
-            verdicts.extend(alike(delivered(b"", passed.policies[0], known.sas), trimmed))
+        for name, packets in flows.rows(group):  # type: ignore[arg-type]
+            passed = None if name is None else known.passed.get(name)
+            trimmed = packets if flows.whole(packets) else _trimmed(packets)
+            if passed is None or trimmed is None:
+                verdicts.extend(_one_by_one(datapath, packets, known))
+                continue
+            datapath.use(passed.policies)
+            if passed.forward:
+                verdicts.extend(send_all(datapath, trimmed, 0, 0, 0))
+            else:
+                verdicts.extend(alike(delivered(b"", passed.policies[0], known.sas), trimmed))
+
+
+def _trimmed(packets: list[bytes]) -> list[bytes] | None:
+    try:
+        return list(map(trim, packets))
+    except Drop:
+        return None
 
 
 def _one_by_one(

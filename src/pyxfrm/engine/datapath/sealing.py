@@ -99,11 +99,12 @@ class Sealing:
         """Many packets through one SA that takes runs. Raises Refused for all of them."""
         sealer = self.sealer(sa)
         sealed = sealer.seal_batch(packets)
-        counted = [
-            packet
-            for packet, result in zip(packets, sealed, strict=True)
-            if isinstance(result, bytes) or _counted(result)
-        ]
+        counted = packets
+        if set(map(type, sealed)) != {bytes}:
+            both = zip(packets, sealed, strict=True)
+            counted = [one for one, done in both if isinstance(done, bytes) or _counted(done)]
+        if not counted:
+            return sealed
         traffic.count(self.engine, sa, sum(map(sealer.payload_length, counted)), len(counted))
         return sealed
 
