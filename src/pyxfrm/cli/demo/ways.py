@@ -15,7 +15,7 @@ __all__ = ["TITLE", "show"]
 TITLE = "A Child SA moves to another address, in three ways"
 TUNNEL = (
     "A Child SA is what IKE negotiates: an SA for each direction, and policies that say which packets must go through the tunnel; for IPv4 and IPv6 there are six. No number "
-    "of an SA may be used twice: with AES-GCM, two packets of one number give away what is in them."
+    "of an SA may be used twice: the peer takes the second packet for a replay and drops it; and where the IV is made of the number alone, AES-GCM gives away what is in both."
 )
 MOVE = (
     "Now the host goes to another network and its address changes. SAs and policies must follow. There are three ways to ask for that. "
@@ -90,8 +90,8 @@ def _conclude(console: Console, name: str, o: Outcome) -> None:
         said.append(f"Keys left the kernel {_times(o.keys_read)}.")
     if o.reused:
         said.append(
-            f"Packets went out between reading and copying, so {o.reused} numbers were used a second time: with AES-GCM, "
-            "what those packets carried is no secret any more."
+            f"Packets went out between reading and copying, so {o.reused} numbers were used a second time: those packets are lost, "
+            "and where the IV is the number (here, and in some hardware; Linux itself mixes a random number in) they can be read."
         )
     if o.absent:
         said.append("In between there was no SA: whatever comes or goes then is dropped.")
