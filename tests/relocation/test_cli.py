@@ -101,10 +101,22 @@ def test_json_and_events(command: Command) -> None:
     }
 
 
-def test_a_refused_plan_is_shown_with_its_reasons(command: Command) -> None:
-    assert command("--from-local", "192.0.2.99", "--to-local", str(B), "--listen", "0") == 2
-    assert "refused: nothing here belongs" in command.out
+NOWHERE = ("--from-local", "192.0.2.99", "--to-local", str(B), "--listen", "0")
+
+
+def test_a_refusal_is_a_line_for_each_reason(command: Command) -> None:
+    assert command(*NOWHERE) == 2
+    assert command.out == ""
+    assert len(command.err.splitlines()) == 1
     assert command.err.startswith("xfrm: relocation refused: nothing here belongs")
+    assert command(*NOWHERE, "--dual", "eth0") == 2
+    assert len(command.err.splitlines()) == 2
+
+
+def test_a_dry_run_shows_the_reasons_in_the_plan(command: Command) -> None:
+    assert command(*NOWHERE, "--dry-run") == 2
+    assert "refused: nothing here belongs" in command.out
+    assert command.err == ""
 
 
 @pytest.mark.parametrize(

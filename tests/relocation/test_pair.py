@@ -166,8 +166,10 @@ def test_a_pair_is_resumed_with_both_ends(tmp_path: Path) -> None:
     pair = Pair(tmp_path, *CASES["gap-both"])
     with pytest.raises(Killed):
         pair.driver(Fuse(12)).relocate(*pair.plans)
-    with pytest.raises(UsageError, match="has 2 ends"):
-        pair.worlds[0].driver().unfinished()
+    alone = pair.worlds[0].driver()
+    assert alone.unfinished() is not None
+    with pytest.raises(UsageError, match="name both ends"):
+        alone.resume()
 
 
 def commands_of(pair: Pair, driver: Driver) -> list[str]:

@@ -26,7 +26,9 @@ PLAN = make_plan(
 def test_a_plan_in_words() -> None:
     text = "\n".join(plan_lines(PLAN))
     assert "relocation: local 192.0.2.10 -> 203.0.113.10" in text
-    assert "esp spi 0xc0000012 198.51.100.1 -> 192.0.2.10" in text
+    assert "  in  esp spi 0xc0000012 198.51.100.1 -> 192.0.2.10" in text
+    assert "  out esp spi 0xc0000011 192.0.2.10 -> 198.51.100.1" in text
+    assert "traffic:    0 packets/s out, 1 ms" in text
     assert "policy dir fwd src 10.2.0.0/16 dst 10.1.0.0/16" in text
     assert "is not carried over: the counts of packets" in text
     assert "refused: 203.0.113.10 is on no interface" in text
@@ -50,7 +52,9 @@ def test_an_outcome_in_words() -> None:
     text = "\n".join(outcome_lines(outcome))
     assert text.splitlines()[0] == "lost and blocked"
     assert "re-establish it at the IKE level" in text
-    assert "packets dropped at end 0: OutPolBlock +3" in text
+    assert "packets dropped: OutPolBlock +3" in text
+    pair = "\n".join(outcome_lines(Outcome(State.MOVED, account=({}, {"InNoStates": 1}))))
+    assert "packets dropped at end 1: InNoStates +1" in pair
     assert "none" in "\n".join(outcome_lines(Outcome(State.MOVED, account=({},))))
 
 

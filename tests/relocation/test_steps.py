@@ -381,6 +381,7 @@ def test_a_copy_that_was_used_is_not_taken_back() -> None:
     cuts = {(0, plan.sas[0].old.id): 5096}
     book = Playbook(resume((plan,), State.MOVING, cuts, abort=True))
     book << "journal returning" >> None
+    book << "read counters at 0" >> {"InNoStates": 7}
     book << "look at 0" >> sight(plan, {0: [OLD, NEW]}, NEW, oseq=5099)
     book << "journal moving" >> None
     book << "look at 0" >> sight(plan, {0: [OLD, NEW]}, NEW, oseq=5099)
@@ -396,7 +397,10 @@ def test_a_copy_that_was_used_is_not_taken_back() -> None:
     book << "script\n send to 0\n  delete 000000c1@198.51.100.1" >> OK
     book << "look at 0" >> sight(plan, NEW, NEW)
     book << "journal moved" >> None
-    assert book.play().state is State.MOVED
+    book << "read counters at 0" >> {"InNoStates": 9, "OutNoStates": 0}
+    outcome = book.play()
+    assert outcome.state is State.MOVED
+    assert outcome.account == ({"InNoStates": 2},)
 
 
 def test_recreate_blocks_before_it_reads() -> None:

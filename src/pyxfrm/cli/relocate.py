@@ -287,12 +287,21 @@ class _Task:
     def relocate(self) -> int:
         """Plan, and carry it out."""
         plans = self._plans(_wish(self.words))
-        if self.words.dry_run or any(plan.refusals for plan in plans):
+        if self.words.dry_run:
             self._show_plans(plans)
-            for plan in plans:
-                plan.check()
-            return 0
+            return 2 if any(plan.refusals for plan in plans) else 0
+        if self._refused(plans):
+            return 2
         return self._carry_out(plans)
+
+    def _refused(self, plans: tuple[Plan, ...]) -> bool:
+        """Why not, a line for each reason, and the same reason of both ends once; --json: as the plan."""
+        reasons = dict.fromkeys(refusal.text for plan in plans for refusal in plan.refusals)
+        if reasons and self.words.json:
+            self._show_plans(plans)
+        for text in reasons:
+            print(f"xfrm: relocation refused: {text}", file=sys.stderr, flush=True)
+        return bool(reasons)
 
     def _plans(self, wish: Wish) -> tuple[Plan, ...]:
         from pyxfrm.relocation.plan import make_pair, make_plan
@@ -419,9 +428,7 @@ class _Task:
         """What goes wrong is told, and watching goes on."""
         try:
             plans = self._plans(wish)
-            for plan in plans:
-                plan.check()
-            return self._carry_out(plans) == 0
+            return not self._refused(plans) and self._carry_out(plans) == 0
         except XfrmError as why:
             print(f"xfrm: {wish}: {why}", file=sys.stderr, flush=True)
             return False

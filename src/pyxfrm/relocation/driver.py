@@ -168,7 +168,12 @@ class Driver:
         with self.journal.locked(self._places):
             entry = self.unfinished()
             if entry is None:
-                raise UsageError("nothing to resume: no relocation is unfinished here")
+                verb = "abort" if abort else "resume"
+                raise UsageError(f"nothing to {verb}: no relocation is unfinished here")
+            if entry.netns != self._places:
+                raise UsageError(
+                    f"relocation {entry.id} is one of a pair: name both ends, as when it was begun"
+                )
             self._number = entry.id
             outcome = self._finish(resume(entry.plans, entry.state, entry.cuts, abort=abort))
         return self._report(outcome)
@@ -179,16 +184,11 @@ class Driver:
         return outcome
 
     def unfinished(self) -> Entry | None:
-        """The relocation that was cut off here, if there is one."""
+        """The relocation that was cut off here, if there is one. It may have another end, too."""
         for place in self._places:
             entry = self.journal.unfinished(place)
-            if entry is None:
-                continue
-            if entry.netns != self._places:
-                raise UsageError(
-                    f"relocation {entry.id} has {len(entry.netns)} ends: resume it with all of them"
-                )
-            return entry
+            if entry is not None:
+                return entry
         return None
 
     @property

@@ -215,8 +215,8 @@ class Journal:
             there = self.unfinished(name)
             if there is not None:
                 raise UsageError(
-                    f"relocation {there.id} is unfinished in namespace {name}; "
-                    "resume it or abort it first"
+                    f"relocation {there.id} was cut off in namespace {name} and is unfinished; "
+                    "resume or abort it first"
                 )
         with self._write() as db:
             row = db.execute(

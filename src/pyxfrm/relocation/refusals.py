@@ -115,13 +115,16 @@ def _address(plan: Plan, facts: Facts) -> _Found:
     if new is None or plan.options.any_address or facts.addresses is None:
         return
     if new not in facts.addresses:
-        yield Why.ADDRESS, f"{new} is on no interface of this machine (any_address allows it)"
+        yield Why.ADDRESS, f"{new} is on no interface of this machine (--any-address: it will be)"
 
 
 def _owned(plan: Plan, facts: Facts) -> _Found:
     if facts.owners and not plan.options.force:
         who = ", ".join(map(str, facts.owners))
-        yield Why.OWNED, f"a key manager owns the SAs of this namespace: {who} (force overrides)"
+        yield (
+            Why.OWNED,
+            f"a key manager owns the SAs of this namespace: {who} (--force moves them all the same)",
+        )
 
 
 def _fits(move: SaMove, saddr: Network, daddr: Network) -> bool:

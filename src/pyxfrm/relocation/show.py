@@ -21,11 +21,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """A plan, a line at a time: what moves, what stays and why, and why not."""
     yield f"relocation: {plan.wish}"
     yield f"strategy:   {plan.strategy.value}"
+    yield f"traffic:    {plan.rate:.0f} packets/s out, {1000 * plan.drain:g} ms for those under way"
     for child in plan.children:
         part = plan.child(child)
         yield f"child {child}:"
         for move in part.sas:
-            yield f"  {move.dir:<3} {move.old}"
+            yield f"  {move.dir!s:<3} {move.old}"
             yield f"      -> {move.new}"
         for policy in part.policies:
             yield f"  {_policy_line(policy)}"
@@ -74,7 +75,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield f"trouble: {trouble}"
     for end, counters in enumerate(outcome.account):
         drops = ", ".join(f"{name} {rise:+}" for name, rise in sorted(counters.items()))
-        yield f"packets dropped at end {end}: {drops or 'none'}"
+        where = f" at end {end}" if len(outcome.account) > 1 else ""
+        yield f"packets dropped{where}: {drops or 'none'}"
 
 
 def event_line(moment: Moment) -> str:

@@ -36,7 +36,7 @@ class Outcome:
     ``lost``      SAs that must be re-established at the IKE level
     ``blocked``   policies that block, so that nothing leaves in clear meanwhile
     ``troubles``  what was refused or lost on the way
-    ``account``   by end: how each counter of xfrm_stat rose between begin and end
+    ``account``   by end: how each counter of xfrm_stat rose between begin and end (of the resumption, where it was cut off)
     """
 
     state: State
@@ -74,7 +74,9 @@ def resume(
         return (yield from relocate(plans))
     if run.state in TERMINAL:
         return Outcome(run.state)
-    return (yield from _settle(run))
+    before = yield from _counters(run)
+    outcome = yield from _settle(run)
+    return (yield from _with_account(run, outcome, before))
 
 
 def _still_true(run: Run) -> Steps[str]:
