@@ -24,11 +24,13 @@ class Steps:
 
     def __init__(self, title: str, console: Console | None = None) -> None:
         self.console = Console(stderr=True) if console is None else console
-        self.console.print(Text(title, "bold"))
-        self.console.print(Text("     ms  took", "dim"))
+        self.title = title
 
     def __call__(self, moment: Moment) -> None:
         """A step was done."""
+        if moment.number == 1:
+            self.console.print(Text(self.title, "bold"))
+            self.console.print(Text("     ms  took", "dim"))
         said = reply_words(moment.reply)
         fine = not said.startswith(("refused", "no answer"))
         when = f"{1000 * moment.at:7.1f} {1000 * moment.took:5.1f}  "
