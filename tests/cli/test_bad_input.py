@@ -169,6 +169,7 @@ def test_a_key_that_is_malformed_is_not_shown(capsys: pytest.CaptureFixture[str]
         ("--engine", "--engine: a value is missing"),
         ("--engine 7.2", "no command"),
         ("-x state", "no such option"),
+        ("-n 1 --engine 7.2 state", "give one of them"),
         ("state --nonsense", "no such option"),
         ("state list --engine", "a value is missing"),
         ("-n no-such-namespace state", "there is no /run/netns/no-such-namespace"),

@@ -19,7 +19,7 @@ from pyxfrm.errors import UsageError, XfrmError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["COMMANDS", "Command", "main"]
+__all__ = ["COMMANDS", "Command", "main", "told"]
 
 _ABOUT = ("-h", "--help", "-V", "--version")
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(words)
         sys.stdout.flush()
     except XfrmError as problem:
-        print(f"xfrm: {problem}", file=sys.stderr)
+        print(f"xfrm: {told(problem)}", file=sys.stderr)
         return 2 if isinstance(problem, UsageError) else 1
     except KeyboardInterrupt:
         return 130
@@ -80,6 +80,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse has said what there is to say
         return end.code if isinstance(end.code, int) else 1
     return status
+
+
+def told(problem: XfrmError) -> str:
+    """An error as one line for a terminal: a word that it repeats may be a key in the wrong place, or have line breaks in it."""
+    import re
+
+    text = re.sub(r"0[xX][0-9a-fA-F]{16,}", "<<Keys hidden>>", str(problem))
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _run(words: list[str]) -> int:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
-from pyxfrm.cli import build
+from pyxfrm.cli import build, told
 from pyxfrm.cli.grammar import VERBS
 from pyxfrm.cli.objects import find_verb, run
 from pyxfrm.cli.options import Options, take
@@ -175,7 +175,7 @@ class _Batch:
 
     def _failed(self, number: int, why: XfrmError) -> None:
         self.status = self.status or (2 if isinstance(why, UsageError) else 1)
-        print(f"xfrm: {self.name}:{number}: {why}", file=sys.stderr)
+        print(f"xfrm: {self.name}:{number}: {told(why)}", file=sys.stderr)
 
 
 def _object(name: str) -> str:

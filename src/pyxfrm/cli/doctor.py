@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
 from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm doctor",
         description="Look for faults in the SAs and policies that are there. Nothing is changed. "
         "Exit status: 0 nothing was found, or only notes; 3 warnings; 4 errors; 1 the kernel could not be asked.",

@@ -12,6 +12,7 @@ import sys
 from types import FrameType
 
 from pyxfrm.abi.profiles import LINUX_7_2, PROFILES
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.engine import Engine
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
@@ -21,7 +22,7 @@ __all__ = ["main", "parser"]
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("xfrm engine", description="A NETLINK_XFRM in user space.")
+    made = Parser("xfrm engine", description="A NETLINK_XFRM in user space.")
     verbs = made.add_subparsers(required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="serve an engine at a unix socket")
     serve.add_argument("path", help="the socket; it must not exist, or its server must be gone")

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError
 from pyxfrm.lab.boot import Options, run_in_terminal
@@ -64,7 +65,7 @@ def _ended_properly() -> Iterator[None]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser("xfrm lab", description="A real Linux kernel in user space.")
+    made = Parser("xfrm lab", description="A real Linux kernel in user space.")
     verbs = made.add_subparsers(required=True, metavar="VERB")
     run = _verb(verbs, "run", _run, "boot, run one command, switch off")
     run.add_argument("--timeout", type=float, metavar="S", help="kill the command after S seconds")

@@ -180,6 +180,8 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         from pyxfrm.model import Family
 
         family = Family(_FAMILIES[name])
+    if "engine" in values and "netns" in values:
+        raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
     timeout = _TIMEOUT
     if "timeout" in values:
         try:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target
 
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm probe", description="What this kernel's XFRM can do. Nothing is changed."
     )
     made.add_argument("--json", action="store_true", help="JSON instead of text")

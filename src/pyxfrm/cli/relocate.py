@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         "xfrm relocate",
         description="Move everything that belongs to an endpoint: SAs and policies.",
     )

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pyxfrm.abi.profiles import PROFILES, Profile
+from pyxfrm.cli import told
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError, XfrmError
 from pyxfrm.transport.replay.kernel import profile_named, profile_of
@@ -37,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
             reports, refused = run_all(files, profile, advance)
         replay_view.show(reports, diff=args.diff)
         for why in refused.values():
-            print(f"xfrm: {why}", file=sys.stderr)
+            print(f"xfrm: {told(why)}", file=sys.stderr)
     if refused:
         return 2
     return 0 if all(report.identical for report in reports) else 1
@@ -45,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm replay",
         description="Run recorded NETLINK_XFRM conversations against the engine and compare every reply and "
         "every event byte for byte. Exit status: 0 nothing differs, 1 something does, 2 a file is no sound recording.",

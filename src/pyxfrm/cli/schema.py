@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_documents import DOCUMENTS, OBJECTS, Document
 from pyxfrm.cli.json_table import EVENTS, SCHEMA, Rows
 
@@ -36,7 +37,7 @@ number in text. Times are seconds since the epoch. Where events were lost, `moni
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm schema", description="What the commands write as JSON, as a JSON Schema."
     )
     made.add_argument("--markdown", action="store_true", help="as text for people")

@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.client.iptext import PolicyText, StateText, parse, scrub
 from pyxfrm.errors import UsageError
@@ -44,9 +45,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog="xfrm show", description="Read text of `ip xfrm state` or `ip xfrm policy`."
-    )
+    made = Parser(prog="xfrm show", description="Read text of `ip xfrm state` or `ip xfrm policy`.")
     made.add_argument("file", metavar="FILE|-", help="the text; -: the standard input")
     form = made.add_mutually_exclusive_group()
     form.add_argument("--table", action="store_true", help="a table (unless told otherwise)")

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_netns, read_proc_net
 from pyxfrm.client.stat import CAUSES, delta, parse
@@ -24,6 +25,8 @@ def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
     if args.interval <= 0:
         raise UsageError(f"--interval {args.interval:g}: must be over 0")
+    if args.count is not None and args.count < 1:
+        raise UsageError(f"--count {args.count}: must be over 0")
     counters = _read(args.netns)
     if args.watch:
         _watch(args, counters)
@@ -36,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm stat",
         description="Counters of packets that IPsec dropped, with their likely causes.",
     )

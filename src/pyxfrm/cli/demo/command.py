@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.demo import flow, replays, ways
 from pyxfrm.cli.demo.paper import paper, title
 
@@ -52,7 +53,7 @@ def _parts(options: argparse.Namespace) -> list[tuple[str, Callable[[Console], i
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="xfrm demo",
         description="Move a tunnel while packets flow through it, replay all bundled recordings against the engine, and move a Child SA in three ways. No root needed.",
     )
