@@ -317,8 +317,8 @@ def test_a_gap_that_was_used_up_before_the_switch_is_made_anew() -> None:
         book
         << """script
              send to 0
-               copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 8596
-               is 000000c1@198.51.100.1 below 7572
+               copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 20884
+               is 000000c1@198.51.100.1 below 16788
              send to 0
                set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1
              wait 21 ms"""

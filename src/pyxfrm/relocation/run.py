@@ -51,6 +51,7 @@ class Run:
 
     ``cuts``    by end and old SA: the number that separates an SA from its copy
     ``onward``  going back was found unsafe
+    ``outran``  how often copies were made anew because their gap had been used up
     ``spent``   by end and old SA: keys that must not be used any more
     """
 
@@ -59,6 +60,7 @@ class Run:
     cuts: dict[tuple[int, SaId], int] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     onward: bool = False
+    outran: int = 0
     spent: set[tuple[int, SaId]] = field(default_factory=set)
 
     def cuts_flat(self) -> tuple[tuple[int, SaId, int], ...]:

@@ -112,6 +112,7 @@ def switched(run: Run, end: int, plan: Plan, doubles: list[SaMove], sight: Sight
 
 def _start_over(run: Run, end: int, doubles: list[SaMove]) -> Steps[Trouble]:
     """Copies that were never used, behind a cut that may be outrun by now: make them anew."""
+    run.outran += 1
     gone = tuple(RemoveSa(m.new.id) for m in doubles)
     trouble = yield from run.do(Script((Batch(gone, end),)))
     return worse(trouble, Trouble.UNSURE)
@@ -130,14 +131,16 @@ def make_cuts(
         sa = yield ReadSa(move.old.id, end)
         if not isinstance(sa, Sa):
             return Trouble.UNSURE
-        cut = cut_of(sa, plan.jump)
+        # Where the last gap was too narrow for this machine, a wider one; tc's two places share a window.
+        jump = plan.jump if plan.options.dual else plan.jump << 2 * run.outran
+        cut = cut_of(sa, jump)
         if cut is None or not readable(sa):
             why = "too few sequence numbers are left" if cut is None else "its keys cannot be read"
             run.troubles.append(f"{sa.id}: {why}")
             return Trouble.REFUSED
         run.cuts[end, move.old.id] = cut
         adds.append(AddSa(copied(sa, move.new, oseq=cut)))
-        checks.append(Below(move.old.id, cut - plan.jump // 4))
+        checks.append(Below(move.old.id, cut - jump // 4))
     if adds:
         yield Journal(run.state, "cuts", run.cuts_flat())
     return [*adds, *checks]

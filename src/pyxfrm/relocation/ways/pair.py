@@ -179,6 +179,7 @@ def _in_use(run: Run, sights: list[Sight]) -> bool:
 
 def _start_over(run: Run, doubles: list[tuple[int, SaMove]]) -> Steps[Trouble]:
     """Copies that were never used, behind a cut that may be outrun by now: make them anew."""
+    run.outran += 1
     worst = Trouble.UNSURE
     for end in ENDS:
         gone = tuple(RemoveSa(m.new.id) for at, m in doubles if at == end)
