@@ -19,7 +19,7 @@ from pyxfrm.lab import Lab
 
 SOURCE = Path(__file__).parents[1] / "relocation" / "traffic.c"
 MEASURE = "benchmarks.tunnel.guest:measure"
-COLUMNS = ("sent", "lost", "twice", "leaked", "reused", "gap_ms", "gap_p999_ms")
+COLUMNS = ("sent", "refused", "lost", "twice", "leaked", "reused", "gap_ms", "gap_p999_ms")
 WAYS = ("ours to kernel", "kernel to ours")
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from errno import errorcode
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ class Traffic:
 
     def stop_sending(self) -> None:
         self.sender.send_signal(signal.SIGTERM)
-        self.sent, self.refused = (int(word) for word in self.sender.communicate()[0].split())
+        head, *refused = (line.split() for line in self.sender.communicate()[0].splitlines())
+        self.sent = int(head[0])
+        self.refused = {errorcode[int(code)]: int(count) for code, count in refused}
 
     def stop(self) -> dict[str, Any]:
         """The account of this direction."""
@@ -77,7 +80,7 @@ class Traffic:
         return {
             "sent": self.sent,
             "refused": self.refused,
-            "lost": self.sent - len(set(numbers)),
+            "lost": self.sent - sum(self.refused.values()) - len(set(numbers)),
             "twice": len(numbers) - len(set(numbers)),
             **self._on_the_wire(),
             "gap_ms": round(gaps[0] / 1e6, 1),
