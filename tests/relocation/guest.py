@@ -14,10 +14,10 @@ from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Strategy
 from pyxfrm.relocation.plan import make_plan
-from pyxfrm.relocation.sight import Target, arrived, look_for
+from pyxfrm.relocation.sight import Target, arrived
 from pyxfrm.relocation.survey import survey
 from tests.relocation.cutting import CutTransport, Fuse, Killed
-from tests.relocation.test_crash import CASES
+from tests.relocation.test_crash import CASES, look_at
 
 
 def one(words: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def one(words: dict[str, Any]) -> dict[str, Any]:
             if driver.unfinished() is None:
                 return {"state": State.AS_BEFORE.value, "there": True, "burnt": fuse.burnt}
             outcome = driver.resume(abort=words.get("abort", False))
-        sight = Driver([end], journal).run(_look(plan))
+        sight = Driver([end], journal).run(look_at(plan))
     target = Target.NEW if outcome.state is State.MOVED else Target.OLD
     return {
         "state": outcome.state.value,
@@ -56,7 +56,3 @@ def one(words: dict[str, Any]) -> dict[str, Any]:
         "larval_drop": end.read_sysctl("net.core.xfrm_larval_drop"),
         "strategy": Strategy(plan.strategy).value,
     }
-
-
-def _look(plan: Any) -> Any:
-    return (yield look_for(plan))

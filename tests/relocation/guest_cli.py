@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
@@ -24,6 +27,64 @@ def xfrm(folder: Path, *words: str) -> dict[str, Any]:
     with redirect_stdout(out), redirect_stderr(err):
         status = main(["relocate", "--journal", str(folder / "journal.db"), *words])
     return {"status": status, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def owned(_: None) -> dict[str, Any]:
+    """Another process listens for ACQUIRE, as an IKE daemon does, in the namespace; and one in the other, which is no matter."""
+    with ExitStack() as stack:
+        wires = stack.enter_context(Wires())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        wires.install()
+        alone = ["--netns", ONE, *MOVE[4:], "--listen", "0"]
+        found: dict[str, Any] = {}
+        for name in (TWO, ONE):
+            daemon = subprocess.Popen(
+                ["ip", "netns", "exec", name, sys.executable, "-c", _DAEMON],
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            stack.callback(daemon.wait)
+            stack.callback(daemon.kill)
+            assert daemon.stdout is not None
+            assert daemon.stdout.readline() == b"listening\n"
+            found[name] = xfrm(folder, *alone, "--dry-run")
+        return {**found, "refused": xfrm(folder, *alone), "forced": xfrm(folder, *alone, "--force")}
+
+
+_DAEMON = """
+import time
+from pyxfrm.client import Group, Xfrm
+open("/proc/self/comm", "w").write("charon")
+with Xfrm().events(Group.ACQUIRE, Group.EXPIRE):
+    print("listening", flush=True)
+    time.sleep(60)
+"""
+
+
+def busy(_: None) -> dict[str, Any]:
+    """A second relocation while the first one waits for its drain."""
+    with ExitStack() as stack:
+        wires = stack.enter_context(Wires())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        wires.install()
+        alone = ["--netns", ONE, *MOVE[4:], "--listen", "0"]
+        first = os.fork()
+        if not first:
+            done = xfrm(folder, *alone, "--drain", "3000")
+            os._exit(done["status"])
+        while "running" not in (status := xfrm(folder, "--netns", ONE, "--status"))["out"]:
+            time.sleep(0.05)
+        second = xfrm(folder, *alone)
+        resumed = xfrm(folder, "--netns", ONE, "--resume")
+        elsewhere = xfrm(folder, "--netns", TWO, "--status")
+        ended = os.waitpid(first, 0)[1]
+        return {
+            "status": status,
+            "second": second,
+            "resumed": resumed,
+            "elsewhere": elsewhere,
+            "first": os.waitstatus_to_exitcode(ended),
+        }
 
 
 def beet(_: None) -> dict[str, Any]:

@@ -56,3 +56,29 @@ def test_beet_changes_its_outer_family_under_traffic(lab72: Lab) -> None:
         assert found[flow]["sent"] > 100
         assert (found[flow]["lost"], found[flow]["twice"]) == (0, 0)
     assert (found["clear"], found["reused"]) == (0, 0)
+
+
+@pytest.mark.kernel
+def test_sas_of_an_ike_daemon_are_left_alone_unless_forced(lab72: Lab) -> None:
+    """Found by its socket in this namespace; one in another namespace is somebody else's."""
+    found = lab72.call(GUEST + "owned", None)
+    assert (found["two"]["status"], found["two"]["err"]) == (0, "")
+    assert found["one"]["status"] == 2
+    (line,) = found["refused"]["err"].splitlines()
+    assert line.startswith(
+        "xfrm: relocation refused: a key manager owns the SAs of this namespace: "
+    )
+    assert "charon (netlink port " in line
+    assert line.endswith("(--force moves them all the same)")
+    assert (found["refused"]["status"], found["forced"]["status"]) == (2, 0)
+
+
+@pytest.mark.kernel
+def test_a_second_relocation_is_refused(lab72: Lab) -> None:
+    found = lab72.call(GUEST + "busy", None)
+    assert found["status"]["status"] == 1
+    assert "another relocation is running" in found["second"]["err"]
+    assert "another relocation is running" in found["resumed"]["err"]
+    assert (found["second"]["status"], found["resumed"]["status"]) == (2, 2)
+    assert found["elsewhere"]["out"] == "nothing is unfinished here\n"
+    assert found["first"] == 0

@@ -6,14 +6,14 @@ At every effect packets are sent through the engine's policies: none leaves in c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
 from pyxfrm.client import Xfrm
-from pyxfrm.model import REMOVE, Encap, Policy, Sa
+from pyxfrm.model import REMOVE, Encap, Policy, PolicyType, Sa
 from pyxfrm.relocation.blocks import Guard
 from pyxfrm.relocation.commands import Sight
 from pyxfrm.relocation.driver import Driver
@@ -44,10 +44,25 @@ TO_V6 = Wish(local=A, new_local=A6, remote=C, new_remote=C6)
 NAT = Wish(local=A, encap=Encap(4500, 4500))
 NO_NAT = Wish(local=A, new_local=B, encap=REMOVE)
 REQID = Wish(local=A, reqid=77)
+PORT = Wish(local=A, encap=Encap(4500, 4777))
 
 
 def natted() -> tuple[list[Sa], list[Policy]]:
     return child(encap=Encap(4500, 4501))
+
+
+def per_cpu() -> tuple[list[Sa], list[Policy]]:
+    """Beside the outbound SA for any CPU one for CPU 0: same addresses, same reqid, another SPI."""
+    sas, policies = child(directed=True)
+    out = sas[0]
+    mine = replace(out, id=replace(out.id, spi=out.id.spi + 4), cpu=0)
+    return [*sas, mine], policies
+
+
+def sub_policies() -> tuple[list[Sa], list[Policy]]:
+    """Sub policies are asked before main ones, and have names of their own."""
+    sas, policies = child()
+    return sas, [replace(p, type=PolicyType.SUB) for p in policies]
 
 
 def three() -> tuple[list[Sa], list[Policy]]:
@@ -93,6 +108,11 @@ CASES = {
     "hosts-v6": Case(TO_V6, Options(strategy=Strategy.MIGRATE_STATE), host_pair),
     "beet-v6": Case(TO_V6, Options(strategy=Strategy.HOLD), beet_pair),
     "hosts-recreate": Case(LOCAL, Options(strategy=Strategy.RECREATE), host_pair),
+    "port": Case(PORT, Options(strategy=Strategy.HOLD), natted),
+    "port-recreate": Case(PORT, Options(strategy=Strategy.RECREATE), natted),
+    "cpus": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE), per_cpu),
+    "cpus-hold": Case(BOTH, Options(strategy=Strategy.HOLD), per_cpu),
+    "sub": Case(BOTH, Options(strategy=Strategy.HOLD), sub_policies),
     "three": Case(LOCAL, Options(strategy=Strategy.MIGRATE_STATE), three),
 }
 
@@ -123,7 +143,7 @@ class Scene:
         )
 
     def check(self, outcome: Outcome) -> None:
-        sight = self.world.driver().run(_look(self.plan))
+        sight = self.world.driver().run(look_at(self.plan))
         if outcome.state is State.MOVED:
             assert arrived(self.plan, sight, Target.NEW)
         elif outcome.state is State.AS_BEFORE:
@@ -136,7 +156,7 @@ class Scene:
         assert self.world.driver().unfinished() is None
 
 
-def _look(plan: Plan) -> Steps[Sight]:
+def look_at(plan: Plan) -> Steps[Sight]:
     sight: Sight = yield look_for(plan)
     return sight
 

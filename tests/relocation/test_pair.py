@@ -9,18 +9,17 @@ import pytest
 
 from pyxfrm.client import Xfrm
 from pyxfrm.model import Direction, Encap, Policy, ReplayState, Sa
-from pyxfrm.relocation.commands import Sight
 from pyxfrm.relocation.describe import describe
 from pyxfrm.relocation.driver import Driver
 from pyxfrm.relocation.facts import Features
 from pyxfrm.relocation.machine import State
-from pyxfrm.relocation.moves import Options, Plan, Strategy, Why
+from pyxfrm.relocation.moves import Options, Strategy, Why
 from pyxfrm.relocation.plan import make_pair
-from pyxfrm.relocation.run import Steps
-from pyxfrm.relocation.sight import Target, arrived, look_for
+from pyxfrm.relocation.sight import Target, arrived
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.cutting import CutEnd, CutJournal, CutTransport, Fuse, Killed, every
+from tests.relocation.test_crash import look_at
 from tests.relocation.traffic import Traffic
 from tests.relocation.world import A, B, C, D, World, child, policy, sa
 
@@ -78,15 +77,10 @@ class Pair:
         assert state in (State.MOVED, State.AS_BEFORE)
         target = Target.NEW if state is State.MOVED else Target.OLD
         for world, plan in zip(self.worlds, self.plans, strict=True):
-            sight = world.driver().run(_look(plan))
+            sight = world.driver().run(look_at(plan))
             assert arrived(plan, sight, target)
             assert world.settings[LARVAL_DROP] == "1"
         self.burst()
-
-
-def _look(plan: Plan) -> Steps[Sight]:
-    sight: Sight = yield look_for(plan)
-    return sight
 
 
 CASES = {

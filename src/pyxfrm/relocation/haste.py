@@ -1,6 +1,7 @@
 """Time, where it counts: nothing in our own way, and enough of it for others.
 
-:func:`hurry` is for what is between two batches: Python's collector rests, and the process has real-time priority where it may.
+:func:`hurry` is for what is between two batches: Python's collector rests, and the process has real-time priority where it may. Its memory is not locked: mlockall(2) takes this
+process 4 to 7 ms each time and munlockall(2) 2 ms (measured), ten times what a script takes, and the pages that a script needs were just used to build it.
 
 :func:`wait` is for the drain. A thread that sends a packet looks up its route and its SA first and transforms the packet later, and the scheduler may stop it between the two: it is in the
 kernel, and runnable (a voluntary preemption point, such as the allocation of the packet, is enough). If its SA is gone by the time it runs again, the packet is lost: XfrmOutStateInvalid,
