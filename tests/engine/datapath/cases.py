@@ -346,6 +346,18 @@ def mappings(lane: Lane) -> None:
 
 
 @case
+def udp_lengths(lane: Lane) -> None:
+    """What follows the end of a UDP datagram is not part of it."""
+    policy(lane, IN, in_tmpl())
+    in_sa(lane, attrs=[(m.XFRMA_ENCAP, s.EncapTmpl(2, 4500, 4500, ZERO))])
+    peer = Peer(encap=Encap(4500, 4500))
+    for extra in (0, 1, 40):
+        whole = peer()
+        lane.arrive(packet4(PEER, OUTSIDE, whole[20:] + bytes(extra), proto=17, flags=0))
+    get(lane, IN_SPI, ME)
+
+
+@case
 def replay_events(lane: Lane) -> None:
     lane.listen()
     policy(lane, OUT, out_tmpl())

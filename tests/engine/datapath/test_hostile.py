@@ -294,3 +294,16 @@ def test_no_packet_at_all() -> None:
     assert host.datapath.input_batch([b"", b"E"], host.now)[1].action is Action.DROPPED
     host.policy(IN, tmpl())
     assert host.into(packet4()).counters == ("XfrmInTmplMismatch",)
+
+
+def test_udp_lengths_that_lie() -> None:
+    host, packets = receiver_once()
+    wrapped = packets[1]
+    assert wrapped[9] == 17
+    for length in (0, 7, len(wrapped) - 19, 0xFFFF):
+        lying = wrapped[:24] + length.to_bytes(2, "big") + wrapped[26:]
+        assert host.into(lying).counters == ("XfrmInHdrError",)
+        batch = host.datapath.input_batch([lying, wrapped, lying], host.now)
+        assert [verdict.counters for verdict in batch[::2]] == [("XfrmInHdrError",)] * 2
+    cut = packet4(v4(1), v4(2), b"\x11\x94\x11\x94")
+    assert host.into(cut).counters == ("XfrmInHdrError",)

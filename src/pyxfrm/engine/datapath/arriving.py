@@ -9,17 +9,18 @@ from struct import Struct
 
 from pyxfrm.engine.datapath.flow import whole
 from pyxfrm.engine.datapath.verdict import Action
-from pyxfrm.esp import Datagram, classify
+from pyxfrm.esp import Counter, Datagram, Drop, classify
 from pyxfrm.esp.ip import upper_layer
 
-__all__ = ["arrival_key", "destination", "other_than_esp", "rows"]
+__all__ = ["arrival_key", "destination", "other_than_esp", "rows", "udp_trimmed"]
 
 _ESP, _UDP = 50, 17
 _FRAGMENT = 0x3FFF
+_UDP_HEADER = 8
 _PLAIN4 = 0x45  # IPv4, no options
 _KEYED = 52  # no shorter datagram surely has all that keys are made of
 _telling = itemgetter(slice(6, 8), slice(9, 10), slice(12, 24))
-_spi = itemgetter(slice(28, 32))  # behind a UDP header
+_length_and_spi = itemgetter(slice(24, 26), slice(28, 32))  # of a UDP header, and behind it
 _head4 = Struct(">BxH2xHxB2x12s").unpack_from  # length, fragment bits, protocol, addresses and SPI
 
 
@@ -33,7 +34,9 @@ def arrival_key(datagram: bytes) -> bytes | None:
             return None
         if proto == _ESP:
             return bytes(ends)
-        return bytes(ends + datagram[28:32]) if proto == _UDP else None
+        if proto == _UDP and int.from_bytes(datagram[24:26], "big") == total - 20:
+            return bytes(ends + datagram[28:32])
+        return None
     if first >> 4 == 6:
         return _arrival_key6(datagram)
     return None
@@ -44,7 +47,9 @@ def _arrival_key6(datagram: bytes) -> bytes | None:
         return None
     if datagram[6] == _ESP:
         return datagram[8:44]
-    return datagram[8:44] + datagram[48:52] if datagram[6] == _UDP else None
+    if datagram[6] == _UDP and datagram[44:46] == datagram[4:6]:
+        return datagram[8:44] + datagram[48:52]
+    return None
 
 
 def rows(datagrams: Iterable[bytes]) -> Iterator[tuple[bytes | None, list[bytes]]]:
@@ -52,7 +57,7 @@ def rows(datagrams: Iterable[bytes]) -> Iterator[tuple[bytes | None, list[bytes]
     for (_, proto, _), group in groupby(datagrams, _telling):
         row = list(group)
         if whole(row) and (
-            proto == b"\x32" or (proto == b"\x11" and len(set(map(_spi, row))) == 1)
+            proto == b"\x32" or (proto == b"\x11" and len(set(map(_length_and_spi, row))) == 1)
         ):
             yield arrival_key(row[0]), row
         else:
@@ -63,6 +68,20 @@ def rows(datagrams: Iterable[bytes]) -> Iterator[tuple[bytes | None, list[bytes]
 def destination(packet: bytes) -> bytes:
     """Destination address of an IP packet, 4 or 16 bytes."""
     return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+
+
+def udp_trimmed(packet: bytes) -> bytes:
+    """A datagram to an encapsulation port without what follows what UDP says is its end.
+
+    Raises Drop where there is less than that. (net/ipv4/udp.c: udp4_lib_rcv; net/ipv6/udp.c: a length of 0 is a jumbogram's.)
+    """
+    at = upper_layer(packet).at
+    length, left = int.from_bytes(packet[at + 4 : at + 6], "big"), len(packet) - at
+    if length == 0 and packet[0] >> 4 == 6:
+        length = left
+    if left < _UDP_HEADER or not _UDP_HEADER <= length <= left:
+        raise Drop(Counter.IN_HDR_ERROR, f"UDP length {length} in {left} bytes")
+    return packet[: at + length]
 
 
 def other_than_esp(packet: bytes) -> Action | None:

@@ -18,7 +18,7 @@ from pyxfrm.abi.xfrm import (
     XFRM_POLICY_OUT,
 )
 from pyxfrm.engine.datapath import flow as flows
-from pyxfrm.engine.datapath.arriving import destination, other_than_esp
+from pyxfrm.engine.datapath.arriving import destination, other_than_esp, udp_trimmed
 from pyxfrm.engine.datapath.bundle import Fate, resolve
 from pyxfrm.engine.datapath.check import judge
 from pyxfrm.engine.datapath.pmtu import least_mtu, must_stay_whole
@@ -187,6 +187,7 @@ def explain_input(
                 return _explain_check(story, datapath, packet, flow, sas, if_id, XFRM_POLICY_FWD)
             encapsulated = not sas and datapath.is_encapsulated(flow)
             if encapsulated:
+                packet = udp_trimmed(packet)
                 other = other_than_esp(packet)
                 if other is not None:
                     return story.end(other)

@@ -27,7 +27,7 @@ from pyxfrm.abi.xfrm import (
     XFRM_POLICY_OUT,
 )
 from pyxfrm.engine.datapath import flow as flows
-from pyxfrm.engine.datapath.arriving import arrival_key, destination, other_than_esp
+from pyxfrm.engine.datapath.arriving import arrival_key, destination, other_than_esp, udp_trimmed
 from pyxfrm.engine.datapath.bundle import Fate, Resolution, carry_out, resolve
 from pyxfrm.engine.datapath.check import judge
 from pyxfrm.engine.datapath.explain import explain_input, explain_output
@@ -376,6 +376,7 @@ class Datapath:
                     return self._judge(packet, flow, sas, if_id, _FWD, known)
                 encapsulated = not sas and self.is_encapsulated(flow)
                 if encapsulated:
+                    packet = udp_trimmed(packet)
                     other = other_than_esp(packet)
                     if other is not None:
                         return Verdict(other, packet, mark=mark)
@@ -417,13 +418,13 @@ class Datapath:
             return Verdict(
                 Action.DROPPED, b"", counters, judged.why, 0, deciding, through, flow.mark
             )
-        report = too_big_report(packet) if flow.proto in _ICMP and direction == _IN else None
-        name = flows.key(packet) if known is not None and judged.policies and not report else None
+        hears = direction == _IN and flow.proto in _ICMP
+        name = flows.key(packet) if known is not None and judged.policies and not hears else None
         if known is not None and name is not None and len(known.passed) < MOST_FLOWS:
             known.passed[name] = Passed(judged.policies, direction == _FWD)
         if direction == _FWD:
             return self._send(packet, flow.mark, 0, flow.oif)
-        if report is not None:
+        if hears and (report := too_big_report(packet)) is not None:
             self.paths.hear(report, flow.mark, self.encap_ports)
         return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
 
