@@ -16,8 +16,9 @@ LEFT6, RIGHT6 = ip("2001:db8:9::1"), ip("2001:db8:9::2")
 
 def free_port() -> int:
     """A UDP port that nobody has."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.bind(("::", 0))
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind(("", 0))
         port: int = sock.getsockname()[1]
         return port
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 from collections.abc import Iterator
@@ -12,12 +11,12 @@ import pytest
 from pyxfrm.tunnel.framing import Run
 from pyxfrm.tunnel.outer import Outer, RawOuter, UdpOuter, open_outer, path_mtu
 from pyxfrm.tunnel.place import UDP, Place, Via
+from tests.tunnel.allowed import needs_raw, needs_v6
 from tests.tunnel.pair import free_port
 
 ESP = 50
 LOOP4, OTHER4 = bytes((127, 0, 0, 1)), bytes((127, 0, 0, 2))
 LOOP6 = bytes(15) + b"\1"
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="raw sockets need CAP_NET_RAW")
 
 
 def places(kind: str) -> tuple[Place, Place]:
@@ -28,7 +27,9 @@ def places(kind: str) -> tuple[Place, Place]:
     return Place(LOOP4, ESP), Place(OTHER4, ESP)
 
 
-@pytest.fixture(params=["udp4", "udp6", pytest.param("esp4", marks=needs_root)])
+@pytest.fixture(
+    params=["udp4", pytest.param("udp6", marks=needs_v6), pytest.param("esp4", marks=needs_raw)]
+)
 def ends(request: pytest.FixtureRequest) -> Iterator[tuple[Outer, Outer]]:
     here, there = (open_outer(place) for place in places(request.param))
     yield here, there
@@ -105,8 +106,8 @@ def test_nothing_to_read_is_nothing() -> None:
     here.close()
 
 
-@needs_root
-@pytest.mark.parametrize("address", [LOOP4, LOOP6], ids=["v4", "v6"])
+@needs_raw
+@pytest.mark.parametrize("address", [LOOP4, pytest.param(LOOP6, marks=needs_v6)], ids=["v4", "v6"])
 def test_a_raw_socket_hands_on_what_came_to_its_place_only(address: bytes) -> None:
     other = OTHER4 if len(address) == 4 else LOOP6
     here, there = RawOuter(Place(address, ESP)), RawOuter(Place(other, ESP))

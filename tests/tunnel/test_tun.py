@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,7 @@ from pyxfrm.model import network
 from pyxfrm.transport.netns import in_new_netns
 from pyxfrm.tunnel import Tun
 from tests.tunnel import guest
-
-HOST = os.geteuid() == 0 and Path("/dev/net/tun").exists()
-needs_root = pytest.mark.skipif(not HOST, reason="TUN devices need root; the lab's kernel has them")
-Here = Callable[[str, Any], Any]
+from tests.tunnel.allowed import needs_devices
 
 
 def check(found: dict[str, Any]) -> None:
@@ -49,7 +44,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("port", [4500, None], ids=["udp", "esp"])
-@needs_root
+@needs_devices
 def test_this_kernel_talks_through_a_tunnel_that_moves(port: int | None) -> None:
     check(in_new_netns(lambda: guest.tun({"port": port})))
 
@@ -61,7 +56,7 @@ def test_the_labs_kernel_talks_through_a_tunnel_that_moves(lab72: Lab, port: int
 
 
 @pytest.mark.parametrize("number", ENDS)
-@needs_root
+@needs_devices
 def test_nothing_is_left_however_it_ends(number: int, tmp_path: Path) -> None:
     words = {"signal": number, "folder": str(tmp_path)}
     check_killed(in_new_netns(lambda: guest.killed(words)), number)
@@ -78,7 +73,7 @@ def test_nothing_is_left_on_the_labs_kernel(lab72: Lab, number: int) -> None:
     check_killed(found, number)
 
 
-@needs_root
+@needs_devices
 def test_what_cannot_be_set_is_told_and_leaves_no_device() -> None:
     def attempt() -> set[str]:
         device = Tun("t%d")
@@ -91,7 +86,7 @@ def test_what_cannot_be_set_is_told_and_leaves_no_device() -> None:
     assert in_new_netns(attempt) == {"lo"}
 
 
-@needs_root
+@needs_devices
 def test_a_name_that_is_taken_is_the_callers_mistake() -> None:
     with pytest.raises(UsageError, match=r"device lo: .*is the name taken"):
         in_new_netns(lambda: Tun("lo"))
@@ -123,7 +118,7 @@ def check_too_long(found: dict[str, Any]) -> None:
     }
 
 
-@needs_root
+@needs_devices
 def test_who_sends_what_is_too_long_for_the_path_is_told() -> None:
     check_too_long(in_new_netns(lambda: guest.too_long(None)))
 
