@@ -1,4 +1,4 @@
-"""ICMP errors "too big": what routers say of packets that were sealed, and what is said to the sender of one that does not fit.
+"""ICMP errors "too big": what routers say of sealed packets, what the sender of another is told.
 
 The error quotes the head of the packet it is about, which is enough to find the SA: destination,
 protocol and SPI (net/ipv4/esp4.c: esp4_err, net/ipv6/esp6.c: esp6_err and their like in ah and
@@ -64,11 +64,11 @@ def too_big(packet: bytes) -> TooBig | None:
 
 
 def report_too_big(packet: bytes, mtu: int, saddr: bytes) -> bytes:
-    """An ICMP error to the sender of an IP packet that is longer than ``mtu``; b"" where there must be none.
+    """An ICMP error to the sender of an IP packet longer than ``mtu``; b"": there must be none.
 
-    ``saddr`` is its source address. None about ICMP errors, all but the first of fragments, and packets from no
-    one host (RFC 1122 §3.2.2, RFC 4443 §2.4; net/ipv4/icmp.c: __icmp_send, net/ipv6/icmp.c: icmp6_send).
-    The quote is as long as Linux's: in all 576 bytes, with IPv6 1280.
+    ``saddr`` is its source address. None about ICMP errors, all but the first of fragments, and
+    packets from no one host (RFC 1122 §3.2.2, RFC 4443 §2.4; net/ipv4/icmp.c: __icmp_send,
+    net/ipv6/icmp.c: icmp6_send). The quote is as long as Linux's: in all 576 bytes, with IPv6 1280.
     """
     if packet[0] >> 4 == 4:
         return _report4(packet, mtu, saddr)

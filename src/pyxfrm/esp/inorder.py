@@ -84,7 +84,7 @@ class InOrder:
 
     @property
     def left(self) -> int:
-        """How many packets from the expected one on are known beforehand: to the end of a block, 0 if none is expected."""
+        """How many packets from the expected one on are known beforehand; 0: none is expected."""
         return 0 if self.head is _NEVER else 1 + length_hint(self._block)
 
     def expected(self, count: int) -> list[bytes]:

@@ -3,8 +3,9 @@
     IP header | next header | flags 0 | CPI (16 bits) | compressed payload
 
 Payloads below 90 bytes are not compressed, nor those that would not get shorter by it, header
-included (6.12 wants a byte more; on the way in 7.2 wants one byte, 6.12 the header's four): they go without an IPComp header. In tunnel mode such a packet is a plain IP-in-IP packet,
-which is why Linux keeps a second SA of protocol IPIP (or IPV6) beside it; :class:`TunnelSealer` and
+included (6.12 wants a byte more; on the way in 7.2 wants one byte, 6.12 the header's four): they go
+without an IPComp header. In tunnel mode such a packet is a plain IP-in-IP packet, which is why Linux
+keeps a second SA of protocol IPIP (or IPV6) beside it; :class:`TunnelSealer` and
 :class:`TunnelOpener` are that SA's.
 
 IPComp has no sequence number. Linux nevertheless asks the replay window, with number 0: an SA with

@@ -7,10 +7,11 @@ for goes there, with nothing changed yet.
 
 *Out*, what stands in front of the sequence number and what is encrypted behind the packet depend
 only on the packet's length and three of its bytes: version and DS field in bytes 0 and 1, the DF
-bit in byte 6. So they are kept by these four, those of the packet before nearest at hand. To make sure that they depend on nothing else they
-are made with a stand-in packet that has just these bytes. Two things differ from packet to packet
-and are written in: an identification where there is no DF, the flow label of IPv6 in IPv6. What
-depends on the sequence number comes ready from :class:`pyxfrm.esp.ahead.Ahead`.
+bit in byte 6. So they are kept by these four, those of the packet before nearest at hand. To make
+sure that they depend on nothing else they are made with a stand-in packet that has just these
+bytes. Two things differ from packet to packet and are written in: an identification where there is
+no DF, the flow label of IPv6 in IPv6. What depends on the sequence number comes ready from
+:class:`pyxfrm.esp.ahead.Ahead`.
 
 *In*, a packet that starts as the expected one (:class:`pyxfrm.esp.inorder.InOrder`), at the usual
 place, without a congestion mark to hand on, needs its ICV checked and its trailer cut. Only then
@@ -157,7 +158,7 @@ def _seal_roads(
 
 
 def _alike(packets: list[bytes]) -> bool:
-    """Do all packets have the same head: same length, same bytes 0, 1 and 6? All are looked at in few calls."""
+    """Have all packets the same head: same length, same bytes 0, 1 and 6? (In few calls.)"""
     count, length = len(packets), len(packets[0])
     if length < _SMALLEST or list(map(len, packets)).count(length) != count:
         return False

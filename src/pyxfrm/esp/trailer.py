@@ -5,8 +5,9 @@
 Padding brings the whole to a multiple of the cipher's block, at least of 4. TFC padding hides the
 length of short payloads: Linux pads them up to XFRMA_TFCPAD, or to what the path carries if that
 is less (net/ipv4/esp4.c: esp_output; not on the road through the modules esp4_offload and
-esp6_offload, which software packets without UDP encapsulation take where they are loaded). The receiver finds the end of the inner packet by its own
-length field. What the padding bytes are is not checked on the way in, as in Linux.
+esp6_offload, which software packets without UDP encapsulation take where they are loaded). The
+receiver finds the end of the inner packet by its own length field. What the padding bytes are is
+not checked on the way in, as in Linux.
 """
 
 from __future__ import annotations
