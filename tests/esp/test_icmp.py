@@ -14,7 +14,7 @@ from pyxfrm.esp import (
     report_too_big,
     too_big,
 )
-from tests.esp.support import A4, B4, B6, SPI, ah_sa, esp_sa, ipv4, ipv6
+from tests.esp.support import A4, A6, B4, B6, SPI, ah_sa, esp_sa, ipv4, ipv6
 from tests.esp.test_ipcomp import comp_sa
 
 ICMP, ICMPV6 = 1, 58
@@ -28,22 +28,22 @@ def report(quote: bytes, mtu: int = 1280, *, v6: bool = False, kind: bytes = b""
 
 def test_esp() -> None:
     sealed = EspSealer(esp_sa()).seal(ipv4(b"payload"))
-    assert too_big(report(sealed[:28])) == TooBig(B4, SPI, Proto.ESP, 1280, None)
+    assert too_big(report(sealed[:28])) == TooBig(B4, SPI, Proto.ESP, 1280, None, A4)
     sealed = EspSealer(esp_sa(outer=6)).seal(ipv4(b"payload"))
-    assert too_big(report(sealed, 1400, v6=True)) == TooBig(B6, SPI, Proto.ESP, 1400, None)
+    assert too_big(report(sealed, 1400, v6=True)) == TooBig(B6, SPI, Proto.ESP, 1400, None, A6)
 
 
 def test_ah_and_ipcomp() -> None:
     sealed = AhSealer(ah_sa()).seal(ipv4(b"payload"))
-    assert too_big(report(sealed[:28])) == TooBig(B4, SPI, Proto.AH, 1280, None)
+    assert too_big(report(sealed[:28])) == TooBig(B4, SPI, Proto.AH, 1280, None, A4)
     sealed = make_sealer(comp_sa()).seal(ipv4(bytes(200)))
-    assert too_big(report(sealed[:28])) == TooBig(B4, 0x1234, Proto.COMP, 1280, None)
+    assert too_big(report(sealed[:28])) == TooBig(B4, 0x1234, Proto.COMP, 1280, None, A4)
 
 
 def test_encapsulated() -> None:
     sealed = EspSealer(esp_sa(encap=Encap(4500, 4501))).seal(ipv4(b"payload"))
-    assert too_big(report(sealed[:28])) == TooBig(B4, 0, Proto.ESP, 1280, 4500)
-    assert too_big(report(sealed[:32])) == TooBig(B4, SPI, Proto.ESP, 1280, 4500)
+    assert too_big(report(sealed[:28])) == TooBig(B4, 0, Proto.ESP, 1280, 4500, A4)
+    assert too_big(report(sealed[:32])) == TooBig(B4, SPI, Proto.ESP, 1280, 4500, A4)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_what_is_told_is_understood(mtu: int, v6: bool) -> None:
     """A sealed packet that is sealed once more, and is too big: the inner SA's gateway is told of its packet."""
     sealed = EspSealer(esp_sa(outer=6 if v6 else 4)).seal(ipv4(bytes(1400)))
     told = too_big(report_too_big(sealed, mtu, B6 if v6 else B4))
-    assert told == TooBig(B6 if v6 else B4, SPI, Proto.ESP, mtu, None)
+    assert told == TooBig(B6 if v6 else B4, SPI, Proto.ESP, mtu, None, A6 if v6 else A4)
 
 
 @given(st.binary(min_size=40, max_size=90), st.booleans())

@@ -26,7 +26,7 @@ _QUERIES = {bytes((kind,)) for kind in (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)}
 
 
 class TooBig(NamedTuple):
-    """A router could not pass on a packet of the SA (``daddr``, ``spi``, ``proto``).
+    """A router could not pass on a packet of the SA (``daddr``, ``spi``, ``proto``) from ``saddr``.
 
     ``mtu``     bytes it could have passed on; 0: an old router that does not say (RFC 1191 §4)
     ``sport``   source port of the UDP encapsulation, None where there is none
@@ -38,6 +38,7 @@ class TooBig(NamedTuple):
     proto: int
     mtu: int
     sport: int | None
+    saddr: bytes = b""
 
 
 def too_big(packet: bytes) -> TooBig | None:
@@ -60,7 +61,8 @@ def too_big(packet: bytes) -> TooBig | None:
     spi = ip.spi_of(proto, header)
     if spi is None and sport is None:
         return None
-    return TooBig(daddr, spi or 0, proto, mtu, sport)
+    saddr = quote[12:16] if len(daddr) == 4 else quote[8:24]
+    return TooBig(daddr, spi or 0, proto, mtu, sport, saddr)
 
 
 def report_too_big(packet: bytes, mtu: int, saddr: bytes) -> bytes:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyxfrm.abi import messages as m
+from pyxfrm.abi import structs as s
 from pyxfrm.abi.xfrm import AF_INET6, XFRM_POLICY_OUT
 from pyxfrm.engine.datapath import Action, Verdict
 from pyxfrm.esp.ip import checksum
 from tests.engine.datapath.support import FWD, IN, OUT, Host, packet4, packet6, tmpl, udp
-from tests.engine.helpers import ANY4, v4, v6
+from tests.engine.helpers import ANY4, ZERO, v4, v6
 
 SMALL4 = 1500 - 54  # AES-GCM, IPv4 outside
 
@@ -29,7 +31,7 @@ def of_size(size: int, flags: int = 0x4000) -> bytes:
 
 
 def report(spi: int = 0x100, mtu: int = 1300, *, udp_port: int = 0) -> bytes:
-    head = bytes.fromhex("1194" * 2 + "0000" * 2) if udp_port else b""
+    head = udp(udp_port, 4500, b"") if udp_port else b""
     proto = 17 if udp_port else 50
     quote = packet4(v4(1), v4(2), head + spi.to_bytes(4, "big") + bytes(4), proto=proto)
     message = b"\3\4\0\0\0\0" + mtu.to_bytes(2, "big") + quote
@@ -108,6 +110,17 @@ def test_what_routers_say_of_strangers_is_not_believed() -> None:
     host.policy(IN, action=1)
     assert host.into(report()).counters == ("XfrmInPolBlock",)
     assert longest(host) == SMALL4
+
+
+def test_an_encapsulated_sa_is_known_by_its_ends() -> None:
+    encap = (m.XFRMA_ENCAP, s.EncapTmpl(2, 4500, 4500, ZERO))
+    host = Host(mtu=lambda _: 1500)
+    host.sa(attrs=[encap])
+    host.policy(OUT, tmpl())
+    assert host.into(report(0, udp_port=4501)).action is Action.DELIVERED
+    assert longest(host) == SMALL4 - 8
+    host.into(report(0, udp_port=4500))
+    assert longest(host) == 1300 - 54 - 8
 
 
 def test_no_less_than_the_floor_and_then_no_more() -> None:

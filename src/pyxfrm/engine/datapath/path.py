@@ -425,7 +425,7 @@ class Datapath:
         if direction == _FWD:
             return self._send(packet, flow.mark, 0, flow.oif)
         if hears and (report := too_big_report(packet)) is not None:
-            self.paths.hear(report, flow.mark, self.encap_ports)
+            self.paths.hear(report, flow.mark)
         return Verdict(Action.DELIVERED, packet, (), judged.why, 0, deciding, through, flow.mark)
 
     # -- in words --------------------------------------------------------------------------------------

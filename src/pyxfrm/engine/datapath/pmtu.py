@@ -12,6 +12,7 @@ Sources: net/xfrm/xfrm_policy.c: xfrm_init_pmtu; net/ipv4/ip_forward.c: ip_forwa
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Paths", "least_mtu", "must_stay_whole"]
 
+_sport = struct.Struct(">xxH").unpack_from
 _FLOOR4, _FLOOR6 = 552, 1280
 _GOOD_FOR = 600.0  # seconds
 _MOST_LEARNED = 4096
@@ -76,19 +78,16 @@ class Paths:
         self._changed()
         return True
 
-    def hear(self, report: TooBig, mark: int, encap_ports: Iterable[int]) -> bool:
-        """A router's report; whether it was believed."""
-        engine = self._engine
-        if report.sport is not None:
-            known = report.sport in encap_ports and any(
-                sa.encap is not None and sa.daddr[: len(report.daddr)] == report.daddr
-                for sa in engine.sadb
-            )
+    def hear(self, report: TooBig, mark: int) -> bool:
+        """A router's report; whether it was believed. One about a UDP datagram is, from any SA between the same ends."""
+        family = AF_INET if len(report.daddr) == 4 else AF_INET6
+        daddr, sadb = report.daddr.ljust(16, b"\0"), self._engine.sadb
+        if report.sport is None:
+            key = key_of(daddr, report.spi.to_bytes(4, "big"), family, report.proto)
+            known = sadb.lookup_by_mask(key, (mark, 0xFFFFFFFF)) is not None
         else:
-            family = AF_INET if len(report.daddr) == 4 else AF_INET6
-            spi = report.spi.to_bytes(4, "big")
-            key = key_of(report.daddr.ljust(16, b"\0"), spi, family, report.proto)
-            known = engine.sadb.lookup_by_mask(key, (mark, 0xFFFFFFFF)) is not None
+            ends = sadb.between(daddr, report.saddr.ljust(16, b"\0"), family)
+            known = any(sa.encap is not None and _sport(sa.encap)[0] == report.sport for sa in ends)
         return known and self.learn(report.daddr, report.mtu)
 
 
