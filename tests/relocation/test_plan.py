@@ -343,6 +343,7 @@ def test_sas_of_a_key_manager_are_refused_unless_forced() -> None:
     forced = plan_of(sas, policies, options=Options(force=True), owners=charon)
     assert whys(forced) == set()
     assert any("charon" in text for text in forced.warnings)
+    assert any("ACQUIRE" in text for text in forced.warnings) is charon[0].hears_acquire
 
 
 def test_a_template_shared_with_others_is_refused() -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "migrations",
     "migrations_by_policy",
     "opens",
+    "switches",
     "to_move",
 ]
 
@@ -72,6 +73,11 @@ def guards(plan: Plan, sight: Sight) -> Commands:
             if seen is not None and seen.action != in_place(seen).action:
                 found.append(Block(in_place(replace(seen, index=0))))
     return found
+
+
+def switches(plan: Plan, target: Target) -> Commands:
+    """Outbound policies with the templates of ``target``, as one exchange each: packets take what is there, or wait, and are let go when it is sent again."""
+    return [UpdatePolicy(form_at(p, target)) for p in plan.policies if p.outbound]
 
 
 def opens(plan: Plan, sight: Sight, target: Target) -> Commands:

@@ -252,3 +252,5 @@ def _forced(plan: Plan, facts: Facts) -> Iterator[str]:
     if facts.owners and plan.options.force:
         who = ", ".join(map(str, facts.owners))
         yield f"{who} will not know that its SAs have moved"
+        if any(owner.hears_acquire for owner in facts.owners):
+            yield "it may be asked for new SAs (ACQUIRE) by packets that are sent while these move"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Plan
 from pyxfrm.relocation.sight import look_for
 
-__all__ = ["Run", "Steps", "Trouble", "worse"]
+__all__ = ["Run", "Steps", "Trouble", "each_end", "worse"]
 
 T = TypeVar("T")
 Steps = Generator[Command, Any, T]
@@ -38,6 +38,17 @@ class Trouble(Enum):
     REFUSED = 1
     UNSURE = 2
     GONE = 3
+
+
+def each_end(
+    run: Run, sights: list[Sight], one_end: Callable[[int, Plan, Sight], Steps[Trouble]]
+) -> Steps[Trouble]:
+    """``one_end`` for every end, one after the other; the worst of what became of it."""
+    worst = Trouble.NONE
+    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
+        trouble = yield from one_end(end, plan, sight)
+        worst = worse(worst, trouble)
+    return worst
 
 
 def worse(a: Trouble, b: Trouble) -> Trouble:

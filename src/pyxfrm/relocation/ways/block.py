@@ -18,7 +18,7 @@ from pyxfrm.relocation.passes import (
     migrations_by_policy,
     opens,
 )
-from pyxfrm.relocation.run import Run, Steps, Trouble, worse
+from pyxfrm.relocation.run import Run, Steps, Trouble, each_end
 from pyxfrm.relocation.sight import Target
 
 __all__ = ["clean_up", "outbound", "way"]
@@ -26,14 +26,10 @@ __all__ = ["clean_up", "outbound", "way"]
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
     """One pass over every end, one end after the other."""
-    worst = Trouble.NONE
-    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
-        trouble = yield from _one_end(run, end, plan, sight, target)
-        worst = worse(worst, trouble)
-    return worst
+    return each_end(run, sights, lambda *at: _one_end(run, target, *at))
 
 
-def _one_end(run: Run, end: int, plan: Plan, sight: Sight, target: Target) -> Steps[Trouble]:
+def _one_end(run: Run, target: Target, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     phases: list[list[KernelCommand]] = []
     busy = False
     for number in plan.children:

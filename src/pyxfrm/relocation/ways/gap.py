@@ -28,15 +28,21 @@ from pyxfrm.relocation.commands import (
     RemoveSa,
     Script,
     Sight,
-    UpdatePolicy,
     Wait,
 )
 from pyxfrm.relocation.copies import copied, cut_of, readable
 from pyxfrm.relocation.dual import Rule
 from pyxfrm.relocation.moves import Plan, SaMove
-from pyxfrm.relocation.passes import finals, inbound_finals, migrations, opens, to_move
-from pyxfrm.relocation.run import Run, Steps, Trouble, worse
-from pyxfrm.relocation.sight import Place, Target, form_at, place_of, policy_at, used
+from pyxfrm.relocation.passes import (
+    finals,
+    inbound_finals,
+    migrations,
+    opens,
+    switches,
+    to_move,
+)
+from pyxfrm.relocation.run import Run, Steps, Trouble, each_end, worse
+from pyxfrm.relocation.sight import Place, Target, place_of, policy_at, used
 from pyxfrm.relocation.ways import hold, recreate
 
 __all__ = [
@@ -45,7 +51,6 @@ __all__ = [
     "dual_accept",
     "make_cuts",
     "shifted",
-    "switch",
     "switched",
     "way",
 ]
@@ -56,22 +61,13 @@ LINGER = 0.02
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
     """One pass over every end, one after the other; :mod:`pyxfrm.relocation.ways.pair` keeps two in step."""
-    worst = Trouble.NONE
-    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
-        forward = target is Target.NEW
-        trouble = yield from (_forward if forward else _back)(run, end, plan, sight)
-        worst = worse(worst, trouble)
-    return worst
+    one_end = _forward if target is Target.NEW else _back
+    return each_end(run, sights, lambda *at: one_end(run, *at))
 
 
 def copies_of(plan: Plan) -> list[SaMove]:
     """The SAs that are copied: outbound ones whose destination changes."""
     return [m for m in plan.sas if m.dir == SaDir.OUT and not m.same_tuple]
-
-
-def switch(plan: Plan, target: Target) -> list[KernelCommand]:
-    """Outbound policies with the templates of ``target``, as one exchange each."""
-    return [UpdatePolicy(form_at(p, target)) for p in plan.policies if p.outbound]
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -159,7 +155,7 @@ def _switch_over(
             return trouble
     parts: list[Batch | Wait] = [Batch((*adds, *opens(plan, sight, target), *early), end)]
     if plan.policies:
-        parts += [Batch(tuple(switch(plan, target)), end), drain(plan, waits=waits)]
+        parts += [Batch(tuple(switches(plan, target)), end), drain(plan, waits=waits)]
     if plan.features.migrate_state:
         moves = [m for m in migrations(_without_copies(plan), sight, target) if m not in early]
         parts.append(Batch((*moves, *_last(plan, sight, again=waits)), end))
@@ -275,7 +271,7 @@ def _back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     doubles = [m for m in plan.sas if place_of(m, sight) is Place.BOTH]
     if not doubles:
         return (yield from _move_back(run, end, plan, sight))
-    script = Script((Batch(tuple(switch(plan, target)), end), drain(plan, waits=False)))
+    script = Script((Batch(tuple(switches(plan, target)), end), drain(plan, waits=False)))
     trouble = yield from run.do(script)
     if trouble is not Trouble.NONE:
         return trouble
@@ -289,7 +285,7 @@ def _back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
 
 def _move_back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     if not plan.features.migrate_state:
-        return (yield from recreate.one_end(run, end, plan, sight, Target.OLD))
+        return (yield from recreate.one_end(run, Target.OLD, end, plan, sight))
     moves = migrations(plan, sight, Target.OLD)
     commands = [
         *(opens(plan, sight, Target.OLD) if moves else ()),

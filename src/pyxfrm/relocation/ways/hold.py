@@ -9,11 +9,11 @@ Going back is the same with the old templates: what waits is kicked back onto th
 
 from __future__ import annotations
 
-from pyxfrm.relocation.commands import Batch, Failed, Script, SetSysctl, Sight, UpdatePolicy, Wait
+from pyxfrm.relocation.commands import Batch, Failed, Script, SetSysctl, Sight, Wait
 from pyxfrm.relocation.moves import Plan
-from pyxfrm.relocation.passes import finals, migrations, opens
-from pyxfrm.relocation.run import Run, Steps, Trouble, worse
-from pyxfrm.relocation.sight import Target, form_at
+from pyxfrm.relocation.passes import finals, migrations, opens, switches
+from pyxfrm.relocation.run import Run, Steps, Trouble, each_end
+from pyxfrm.relocation.sight import Target
 from pyxfrm.relocation.ways.block import clean_up
 
 __all__ = ["LARVAL_DROP", "SETTLE", "let_go", "start_holding", "way"]
@@ -26,12 +26,8 @@ SETTLE = 0.2
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
     """One pass over every end, one after the other; :mod:`pyxfrm.relocation.ways.pair` keeps two in step."""
-    worst = Trouble.NONE
-    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
-        forward = target is Target.NEW
-        trouble = yield from (_forward if forward else _back)(run, end, plan, sight)
-        worst = worse(worst, trouble)
-    return worst
+    one_end = _forward if target is Target.NEW else _back
+    return each_end(run, sights, lambda *at: one_end(run, *at))
 
 
 def start_holding(run: Run, end: int) -> Steps[Trouble]:
@@ -51,11 +47,6 @@ def let_go(*ends: int) -> Steps[None]:
         yield SetSysctl(LARVAL_DROP, None, end)
 
 
-def held(plan: Plan, target: Target) -> list[UpdatePolicy]:
-    """Outbound policies with the templates of ``target``: the hold, and later the kick."""
-    return [UpdatePolicy(form_at(p, target)) for p in plan.policies if p.outbound]
-
-
 def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     target = Target.NEW
     trouble = yield from start_holding(run, end)
@@ -66,7 +57,7 @@ def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
         *migrations(plan, sight, target),
         *finals(plan, sight, target, again=True),
     ]
-    hold = held(plan, target)
+    hold = switches(plan, target)
     first = (Batch(tuple(hold), end), Wait(plan.drain)) if hold else ()
     script = Script((*first, Batch(tuple(move), end))) if move else Script(first)
     trouble = yield from run.do(script)
@@ -81,7 +72,7 @@ def _back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     target = Target.OLD
     moves = migrations(plan, sight, target)
     commands = [
-        *(held(plan, target) if moves else ()),
+        *(switches(plan, target) if moves else ()),
         *(opens(plan, sight, target) if moves else ()),
         *moves,
         *finals(plan, sight, target, again=True),

@@ -33,7 +33,14 @@ from pyxfrm.relocation.commands import (
 )
 from pyxfrm.relocation.copies import receiving
 from pyxfrm.relocation.moves import Plan, SaMove, Strategy
-from pyxfrm.relocation.passes import finals, halves, inbound_finals, migrations, opens
+from pyxfrm.relocation.passes import (
+    finals,
+    halves,
+    inbound_finals,
+    migrations,
+    opens,
+    switches,
+)
 from pyxfrm.relocation.run import Run, Steps, Trouble, worse
 from pyxfrm.relocation.sight import Place, Target, place_of
 from pyxfrm.relocation.ways import block, gap, hold
@@ -80,8 +87,8 @@ def _hold(run: Run, sights: list[Sight]) -> Steps[Trouble]:
     outs = [_outbound(run.plans[end], sights[end]) for end in ENDS]
     trouble = yield from run.do(
         _script(
-            (0, gap.switch(run.plans[0], Target.NEW)),
-            (1, gap.switch(run.plans[1], Target.NEW)),
+            (0, switches(run.plans[0], Target.NEW)),
+            (1, switches(run.plans[1], Target.NEW)),
             gap.drain(*run.plans, waits=True),
             (0, ins[0]),
             (1, [*ins[1], *outs[1]]),
@@ -257,7 +264,7 @@ def _switch_over(
         ]
         for end in ENDS
     ]
-    switches = [gap.switch(run.plans[end], Target.NEW) for end in ENDS]
+    turned = [switches(run.plans[end], Target.NEW) for end in ENDS]
     ins = [_inbound(run.plans[end], sights[end], copies=True) for end in ENDS]
     outs = [_kicked(run.plans[end], sights[end]) if waits[end] else [] for end in ENDS]
     trouble = yield from run.do(
@@ -266,8 +273,8 @@ def _switch_over(
             (1, first[1]),
             (0, senders[0]),
             (1, senders[1]),
-            (0, switches[0]),
-            (1, switches[1]),
+            (0, turned[0]),
+            (1, turned[1]),
             gap.drain(*run.plans, waits=any(waits)),
             (0, ins[0]),
             (1, [*ins[1], *outs[1]]),

@@ -26,7 +26,7 @@ from pyxfrm.relocation.copies import copied, cut_of, readable
 from pyxfrm.relocation.footprint import Footprint
 from pyxfrm.relocation.moves import Plan, SaMove
 from pyxfrm.relocation.passes import finals, guards, opens, to_move
-from pyxfrm.relocation.run import Run, Steps, Trouble, worse
+from pyxfrm.relocation.run import Run, Steps, Trouble, each_end
 from pyxfrm.relocation.sight import Place, Target, place_of, used
 from pyxfrm.relocation.ways.block import clean_up
 
@@ -35,14 +35,10 @@ __all__ = ["drop_double", "make_cuts", "one_end", "one_sa", "way"]
 
 def way(run: Run, sights: list[Sight], target: Target) -> Steps[Trouble]:
     """One pass over every end, one after the other."""
-    worst = Trouble.NONE
-    for end, (plan, sight) in enumerate(zip(run.plans, sights, strict=True)):
-        trouble = yield from one_end(run, end, plan, sight, target)
-        worst = worse(worst, trouble)
-    return worst
+    return each_end(run, sights, lambda *at: one_end(run, target, *at))
 
 
-def one_end(run: Run, end: int, plan: Plan, sight: Sight, target: Target) -> Steps[Trouble]:
+def one_end(run: Run, target: Target, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     """One pass over one end."""
     moves = to_move(plan, sight, target)
     doubles = [m for m in plan.sas if place_of(m, sight) is Place.BOTH]
