@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import inspect
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from pyxfrm.client import AsyncXfrm, Group, Xfrm, verbs
-from pyxfrm.client.events import SaAdded, SaExpired
+from pyxfrm.client.events import EventsLost, SaAdded, SaExpired, SasFlushed
 from pyxfrm.engine import Engine
 from pyxfrm.errors import RefusedError, TransportError
 from pyxfrm.model import Limits
@@ -104,6 +105,22 @@ def test_events_wake_the_listener(run: Callable[[Scenario], None]) -> None:
             assert await listener == list(range(0x100, 0x100 + 20))
 
     run(scenario)
+
+
+def test_a_slow_listener_learns_that_events_are_missing() -> None:
+    async def main() -> None:
+        async with AsyncXfrm.engine(Engine()) as xfrm, xfrm.events(Group.SA) as events:
+            await xfrm.batch(verbs.add_sa(numbered(spi)) for spi in range(0x100, 0x100 + 1000))
+            kinds: list[type] = []
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    kinds.append(type(await asyncio.wait_for(anext(aiter(events)), 0.5)))
+            assert kinds.count(EventsLost) == 1
+            assert set(kinds) == {SaAdded, EventsLost}
+            await xfrm.flush_sas()
+            assert type(await anext(aiter(events))) is SasFlushed
+
+    asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_an_engines_timers_run_under_the_event_loop() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from typing import Any
 
 import pytest
 
 from pyxfrm.abi.profiles import EXACT_MARKS, LINUX_6_12, LINUX_7_2, LINUX_7_2_NOMIG, Profile
-from pyxfrm.client import Support, Xfrm
-from pyxfrm.client.probe import probe, probe_marks
+from pyxfrm.client import AsyncXfrm, Support, Xfrm
+from pyxfrm.client.probe import Probe, probe, probe_marks
 from pyxfrm.client.request import Done, Request
 from pyxfrm.engine import Engine
 from pyxfrm.errors import RefusedError
@@ -96,10 +97,16 @@ def test_one_who_may_not_ask_is_told_so() -> None:
     assert "EPERM" in found.why
 
 
+async def probe_awaited() -> Probe:
+    async with AsyncXfrm() as xfrm:
+        return await xfrm.probe()
+
+
 def probe_here(_: Any) -> list[str | None]:
     """Called in the guest: what its kernel says of itself, with no SA in this namespace."""
     with Xfrm() as xfrm:
         found = xfrm.probe()
+        assert asyncio.run(probe_awaited()) == found
         assert list(xfrm.sas()) == []
     return [str(found.migrate_state), None if found.exact_marks is None else str(found.exact_marks)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError, dataclass, replace
 from typing import Any
 
 import pytest
@@ -236,3 +236,18 @@ def test_what_cannot_be_meant_is_refused_in_one_line(make: Any, why: str) -> Non
     with pytest.raises(UsageError, match=why) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Awkward:
+    """Fields of names that code about them might use, too."""
+
+    new: int
+    made: int
+    cls: int
+
+
+def test_what_is_seen_may_have_fields_of_any_name() -> None:
+    assert as_seen(Awkward, 1, 2, 3) == Awkward(1, 2, 3)
+    with pytest.raises(TypeError):
+        as_seen(Awkward, 1, 2)

@@ -23,7 +23,7 @@ from pyxfrm.client.batch import Batch, Part, Ticket
 from pyxfrm.client.core import Core
 from pyxfrm.client.dump import DumpReader
 from pyxfrm.client.events import Event
-from pyxfrm.client.probe import Probe, probe
+from pyxfrm.client.probe import Probe, probe, probe_marks
 from pyxfrm.client.procedure import Peek, Procedure, Step
 from pyxfrm.client.request import Done, Dump, Request
 from pyxfrm.client.safety import Moved, Pick
@@ -428,8 +428,17 @@ class AsyncXfrm:
         return await self.call(verbs.migrate(move))
 
     async def probe(self) -> Probe:
-        """What this kernel can do. Marks are told only if there is an SA to look at."""
-        return await self.run(probe())
+        """What this kernel can do, without changing anything; see :meth:`pyxfrm.client.xfrm.Xfrm.probe`."""
+        found = await self.run(probe())
+        scratch = getattr(self.transport, "scratch", None)
+        if found.exact_marks is None and scratch is not None:
+            try:
+                async with AsyncXfrm(transport=scratch()) as elsewhere:
+                    marks = await elsewhere.run(probe_marks(may_add=True))
+            except XfrmError:
+                return found
+            return Probe(found.migrate_state, found.why, marks)
+        return found
 
     # -- policies --------------------------------------------------------------------------------
 

@@ -174,8 +174,8 @@ class Xfrm:
             transport.send(reader.datagram())
             read = request.read
             while not reader.done:
-                for raw in reader.feed(self._next_part(transport, request)):
-                    yield read(raw) if read else raw  # type: ignore[misc]  # a dump has a reader
+                entries = reader.feed(self._next_part(transport, request))
+                yield from map(read, entries) if read else entries  # type: ignore[misc]  # T is bytes then
         finally:
             transport.close()
 
