@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyxfrm.errors import UsageError
-from pyxfrm.tunnel.names import directory, running, socket_of
+from pyxfrm.tunnel.names import directory, running, socket_of, tidy
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +52,14 @@ def test_who_runs_and_who_is_gone() -> None:
         server.listen()
         assert running() == [("one", True)]
     assert running() == [("one", False)]
+
+
+def test_the_directory_goes_with_the_last_socket() -> None:
+    path = socket_of("one", make=True)
+    path.touch()
+    tidy()
+    assert directory().exists()
+    path.unlink()
+    tidy()
+    assert not directory().exists()
+    tidy()

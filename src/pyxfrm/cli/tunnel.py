@@ -21,7 +21,7 @@ from pyxfrm.cli.target import engine_named
 from pyxfrm.model import Address, Network, ip, network
 from pyxfrm.tunnel import End, Inner, Keys, Point, Static, Station, Tun
 from pyxfrm.tunnel.keyfile import make_keys, take_keys
-from pyxfrm.tunnel.names import running, socket_of
+from pyxfrm.tunnel.names import running, socket_of, tidy
 
 __all__ = ["keys", "list", "pair", "run"]
 
@@ -35,6 +35,7 @@ def run(options: Options, parsed: Parsed) -> int:
     name = parsed.get("name", "tunnel")
     view = _static(parsed)  # with keys that are nobody's, until the end is sure to run
     with ExitStack() as stack:
+        stack.callback(tidy)
         ending = stack.enter_context(tunnel_view.Ending())
         inner = _inner(parsed, view)
         end = stack.enter_context(_end(parsed, inner))
@@ -59,6 +60,7 @@ def pair(options: Options, parsed: Parsed) -> int:
     names = "left", "right"
     stations = Station(_LEFT.address, keep=False), Station(_RIGHT.address, keep=False)
     with ExitStack() as stack:
+        stack.callback(tidy)
         ending = stack.enter_context(tunnel_view.Ending())
         ends = [stack.enter_context(_end(parsed, station, hold=1.0)) for station in stations]
         for end, name, one in zip(ends, names, (view, view.mirror()), strict=True):

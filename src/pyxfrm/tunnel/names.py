@@ -9,11 +9,12 @@ import os
 import re
 import socket
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from pyxfrm.errors import UsageError
 
-__all__ = ["directory", "running", "socket_of"]
+__all__ = ["directory", "running", "socket_of", "tidy"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -45,6 +46,12 @@ def socket_of(name: str, *, make: bool = False) -> Path:
     if not _NAME.fullmatch(name):
         raise UsageError(f"tunnel {name!r}: a name has letters, digits, and . _ - inside")
     return directory(make=make) / name
+
+
+def tidy() -> None:
+    """Remove the directory if nobody has a socket there any more."""
+    with suppress(OSError, UsageError):
+        directory().rmdir()
 
 
 def running() -> list[tuple[str, bool]]:
