@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pyxfrm.errors import TransportError
-from pyxfrm.model import Direction, Policy, Sa
+from pyxfrm.model import Direction, Encap, Policy, Sa
 from pyxfrm.relocation.blocks import Guard
 from pyxfrm.relocation.commands import UNKNOWN, Failed
 from pyxfrm.relocation.facts import Facts, Features
@@ -16,6 +16,7 @@ from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Plan, Strategy
 from pyxfrm.relocation.plan import make_plan
 from pyxfrm.relocation.steps import relocate, resume
+from pyxfrm.relocation.strategies import NOBODY
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.playbook import NEW, OK, OLD, Playbook, script_reply, sight
 from tests.relocation.world import KEY, NETS, A, B, C, D, child, host_pair, policy, sa
@@ -209,6 +210,30 @@ def test_hold_sends_the_same_policy_twice() -> None:
     opening(book, plan)
     book << "set net.core.xfrm_larval_drop 0 at 0" >> None
     book << HOLD >> OK
+    book << "wait 200 ms" >> None
+    book << "put back net.core.xfrm_larval_drop at 0" >> None
+    closing(book, plan)
+    assert book.play().state is State.MOVED
+
+
+def test_hold_holds_where_the_templates_stay() -> None:
+    """A NAT appears: the same templates would find the old SA, so nothing would wait."""
+    plan = plan_for(Strategy.HOLD, Wish(local=A, encap=Encap(4500, 4500)))
+    book = Playbook(relocate((plan,)))
+    opening(book, plan)
+    book << "set net.core.xfrm_larval_drop 0 at 0" >> None
+    (
+        book
+        << f"""script
+             send to 0
+               set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.1/{NOBODY}
+             wait 1 ms
+             send to 0
+               migrate 000000c2@192.0.2.10 to 198.51.100.1>192.0.2.10/1 encap 4500:4500
+               migrate 000000c1@198.51.100.1 to 192.0.2.10>198.51.100.1/1 encap 4500:4500
+               set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.1/1"""
+        >> OK
+    )
     book << "wait 200 ms" >> None
     book << "put back net.core.xfrm_larval_drop at 0" >> None
     closing(book, plan)

@@ -20,6 +20,7 @@ from pyxfrm.model import (
 from pyxfrm.relocation.facts import Facts, Features
 from pyxfrm.relocation.moves import Options, Plan, Strategy, Why
 from pyxfrm.relocation.plan import make_pair
+from pyxfrm.relocation.strategies import NOBODY
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.test_pair import other_end
 from tests.relocation.test_plan import LOCAL, plan_of, whys
@@ -73,6 +74,9 @@ def test_hold_says_why_not() -> None:
     ]
     plan = plan_of(sas, named, options=asked)
     assert any("names an SPI" in r.text for r in plan.refusals)
+    odd = [*sas, replace(sas[0], id=replace(sas[0].id, spi=0xBAD), reqid=NOBODY)]
+    plan = plan_of(odd, policies, options=asked)
+    assert any("which is for policies that wait" in r.text for r in plan.refusals)
     small = [sas[0], replace(sas[1], replay=ReplayState.of(32))]
     plan = plan_of(small, policies, options=asked, rates={sas[0].id: 10_000.0})
     assert any("replay window under 128" in r.text for r in plan.refusals)

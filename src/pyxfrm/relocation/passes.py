@@ -76,7 +76,7 @@ def guards(plan: Plan, sight: Sight) -> Commands:
 
 
 def switches(plan: Plan, target: Target) -> Commands:
-    """Outbound policies with the templates of ``target``, as one exchange each: packets take what is there, or wait, and are let go when it is sent again."""
+    """Outbound policies with the templates of ``target``, as one exchange each."""
     return [UpdatePolicy(form_at(p, target)) for p in plan.policies if p.outbound]
 
 

@@ -17,7 +17,10 @@ from pyxfrm.relocation.blocks import rivals
 from pyxfrm.relocation.facts import Facts
 from pyxfrm.relocation.moves import Plan, PolicyMove, Refusal, SaMove, Strategy, Why
 
-__all__ = ["HELD_AT_MOST", "PREFERRED", "decide", "limits"]
+__all__ = ["HELD_AT_MOST", "NOBODY", "PREFERRED", "decide", "limits"]
+
+# A reqid that no SA has: policies whose templates stay as they are name it while their packets wait.
+NOBODY = 0x6E6F2121
 
 HELD_AT_MOST = 80
 HELD_WITH_SMALL_WINDOW = 30
@@ -107,7 +110,9 @@ def _needs_larval_drop(_: Plan, facts: Facts) -> Iterator[str]:
         yield "net.core.xfrm_larval_drop cannot be set"
 
 
-def _hold_templates(plan: Plan, _: Facts) -> Iterator[str]:
+def _hold_templates(plan: Plan, facts: Facts) -> Iterator[str]:
+    if any(sa.reqid == NOBODY for sa in facts.sas):
+        yield f"an SA has reqid {NOBODY}, which is for policies that wait"
     for policy in plan.policies:
         if policy.outbound and any(t.spi for t in policy.old.templates):
             yield f"policy {policy.old.id} names an SPI: a larval SA would take the new place"

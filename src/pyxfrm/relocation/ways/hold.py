@@ -4,19 +4,34 @@ With ``net.core.xfrm_larval_drop`` 0 the kernel queues a packet whose policy nam
 (net/xfrm/xfrm_policy.c: xdst_queue_output). So the new templates come first: from then on packets wait. Those under way arrive meanwhile. Then the SAs move, and the same
 policy once more is the kick: what waits is sent at the kernel's next tick.
 
+A move that leaves the templates as they are (another encapsulation) would hold nothing: so they name a reqid of nobody meanwhile.
+
 Going back is the same with the old templates: what waits is kicked back onto the old SA.
 """
 
 from __future__ import annotations
 
-from pyxfrm.relocation.commands import Batch, Failed, Script, SetSysctl, Sight, Wait
-from pyxfrm.relocation.moves import Plan
-from pyxfrm.relocation.passes import finals, migrations, opens, switches
+from dataclasses import replace
+
+from pyxfrm.model import Policy
+from pyxfrm.relocation.commands import (
+    Batch,
+    Failed,
+    KernelCommand,
+    Script,
+    SetSysctl,
+    Sight,
+    UpdatePolicy,
+    Wait,
+)
+from pyxfrm.relocation.moves import Plan, PolicyMove
+from pyxfrm.relocation.passes import finals, migrations, opens
 from pyxfrm.relocation.run import Run, Steps, Trouble, each_end
-from pyxfrm.relocation.sight import Target
+from pyxfrm.relocation.sight import Target, form_at
+from pyxfrm.relocation.strategies import NOBODY
 from pyxfrm.relocation.ways.block import clean_up
 
-__all__ = ["LARVAL_DROP", "SETTLE", "let_go", "start_holding", "way"]
+__all__ = ["LARVAL_DROP", "SETTLE", "held", "let_go", "start_holding", "way"]
 
 LARVAL_DROP = "net.core.xfrm_larval_drop"
 
@@ -47,6 +62,18 @@ def let_go(*ends: int) -> Steps[None]:
         yield SetSysctl(LARVAL_DROP, None, end)
 
 
+def held(plan: Plan, target: Target) -> list[KernelCommand]:
+    """Outbound policies with templates to which no SA belongs yet: packets wait."""
+    return [UpdatePolicy(_waiting(p, target)) for p in plan.policies if p.outbound]
+
+
+def _waiting(policy: PolicyMove, target: Target) -> Policy:
+    form = form_at(policy, target)
+    if policy.old.templates != policy.new.templates:
+        return form
+    return replace(form, templates=tuple(replace(t, reqid=NOBODY) for t in form.templates))
+
+
 def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     target = Target.NEW
     trouble = yield from start_holding(run, end)
@@ -57,7 +84,7 @@ def _forward(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
         *migrations(plan, sight, target),
         *finals(plan, sight, target, again=True),
     ]
-    hold = switches(plan, target)
+    hold = held(plan, target)
     first = (Batch(tuple(hold), end), Wait(plan.drain)) if hold else ()
     script = Script((*first, Batch(tuple(move), end))) if move else Script(first)
     trouble = yield from run.do(script)
@@ -72,7 +99,7 @@ def _back(run: Run, end: int, plan: Plan, sight: Sight) -> Steps[Trouble]:
     target = Target.OLD
     moves = migrations(plan, sight, target)
     commands = [
-        *(switches(plan, target) if moves else ()),
+        *(held(plan, target) if moves else ()),
         *(opens(plan, sight, target) if moves else ()),
         *moves,
         *finals(plan, sight, target, again=True),

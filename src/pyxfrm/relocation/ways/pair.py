@@ -87,8 +87,8 @@ def _hold(run: Run, sights: list[Sight]) -> Steps[Trouble]:
     outs = [_outbound(run.plans[end], sights[end]) for end in ENDS]
     trouble = yield from run.do(
         _script(
-            (0, switches(run.plans[0], Target.NEW)),
-            (1, switches(run.plans[1], Target.NEW)),
+            (0, hold.held(run.plans[0], Target.NEW)),
+            (1, hold.held(run.plans[1], Target.NEW)),
             gap.drain(*run.plans, waits=True),
             (0, ins[0]),
             (1, [*ins[1], *outs[1]]),
