@@ -11,6 +11,7 @@ from pyxfrm import cli
 from pyxfrm.cli import doctor as doctor_command
 from pyxfrm.client.doctor import Socket
 from pyxfrm.lab import Lab
+from tests.cli import guest_doctor
 
 Captured = pytest.CaptureFixture[str]
 
@@ -57,3 +58,22 @@ def test_on_linux(lab72: Lab) -> None:
         "exact_marks": False,
     }
     assert "nothing was dropped" in told[3][1]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("rule", guest_doctor.SICK)
+def test_each_fault_is_found_on_linux(lab72: Lab, rule: str) -> None:
+    """Tables of the kernel that have one fault: it is found, and nothing else is."""
+    status, as_json, text = lab72.call("tests.cli.guest_doctor:found", rule)
+    findings = json.loads(as_json)["doctor"]
+    assert [one["rule"] for one in findings] == [rule]
+    assert status == guest_doctor.SICK[rule][1]
+    assert all(findings[0][what] in text for what in ("subject", "reason", "next"))
+
+
+@pytest.mark.kernel
+def test_a_time_below_zero_expires_an_sa_at_once(lab72: Lab) -> None:
+    """What the doctor says of such limits is what Linux does."""
+    left, event = lab72.call("tests.cli.guest_doctor:first_packet", None)
+    assert left == "0"
+    assert "nlmsg_type = 24\n" in event  # XFRM_MSG_EXPIRE

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
+from pyxfrm.cli.wrapped import say
 from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
 from pyxfrm.client.probe import probe_marks
 from pyxfrm.errors import TransportError
@@ -113,9 +114,9 @@ def _as_json(finding: Finding) -> dict[str, str]:
 
 
 def _show(finding: Finding) -> None:
-    print(f"{finding.severity.value}: {finding.subject} [{finding.rule}]")
-    print(f"    {finding.reason}")
-    print(f"    next: {finding.next_step}")
+    say(f"{finding.severity.value}: {finding.subject} [{finding.rule}]")
+    say(finding.reason, "    ", "")
+    say(f"next: {finding.next_step}", "    ", "      ")
 
 
 def _count(number: int, what: str) -> str:

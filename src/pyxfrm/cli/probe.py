@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, open_target
+from pyxfrm.cli.wrapped import say
 
 if TYPE_CHECKING:
     from pyxfrm.client.probe import Probe
@@ -54,9 +55,9 @@ def main(argv: Sequence[str]) -> int:
         print(_as_json(found))
         return 0
     sign = f" [{found.why}]" if found.why else ""
-    print(f"MIGRATE_STATE: {found.migrate_state}: {SUPPORT[found.migrate_state.name]}{sign}")
+    say(f"MIGRATE_STATE: {found.migrate_state}: {SUPPORT[found.migrate_state.name]}{sign}")
     name, meaning = MARKS[found.exact_marks]
-    print(f"marks: {name}: {meaning}")
+    say(f"marks: {name}: {meaning}")
     return 0
 
 

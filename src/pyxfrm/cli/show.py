@@ -105,14 +105,14 @@ def _show(records: Sequence[Record]) -> None:
 
 
 def _state_row(one: StateText) -> tuple[str, ...]:
-    algorithms = ", ".join(algorithm.name for algorithm in one.algorithms)
+    algorithms = "\n".join(algorithm.name for algorithm in one.algorithms)
     ends = (str(one.src), str(one.dst))
     name = (one.proto, f"{one.spi:#010x}", str(one.reqid), one.mode)
     return (*ends, *name, _mark(one.mark), algorithms)
 
 
 def _policy_row(one: PolicyText) -> tuple[str, ...]:
-    templates = ", ".join(
+    templates = "\n".join(
         f"{t.get('proto', '?')} {t.get('mode', '?')} {t['src']} > {t['dst']}" for t in one.templates
     )
     priority = "" if one.priority is None else str(one.priority)
@@ -124,14 +124,21 @@ def _mark(mark: Any) -> str:
     return "" if mark is None else f"{mark.value:#x}/{mark.mask:#x}"
 
 
+_LONG = (
+    "algorithms",
+    "templates",
+)  # broken where there is no room; a column in which nothing stands is left out
+
+
 def _print(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in names:
-        table.add_column(name, overflow="fold", no_wrap=name in ("src", "dst", "spi"))
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    told = [at for at in range(len(names)) if any(row[at] for row in rows)]
+    for at in told:
+        table.add_column(names[at], overflow="fold", no_wrap=names[at] not in _LONG)
     for row in rows:
-        table.add_row(*[Text(cell) for cell in row])
+        table.add_row(*[Text(row[at]) for at in told])
     Console(highlight=False).print(table)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_netns, read_proc_net
+from pyxfrm.cli.wrapped import say
 from pyxfrm.client.stat import CAUSES, delta, parse
 from pyxfrm.errors import UsageError
 
@@ -72,7 +73,7 @@ def _watch(args: argparse.Namespace, before: dict[str, int]) -> None:
             print(_as_json(grown), flush=True)
         for name, by in {} if args.json else grown.items():
             why = f"  {CAUSES[name].likely}" if name in CAUSES else ""
-            print(f"{time.strftime('%H:%M:%S')} {name} +{by}{why}", flush=True)
+            say(f"{time.strftime('%H:%M:%S')} {name} +{by}{why}", hanging=" " * 9)
 
 
 def _as_json(counters: Mapping[str, int]) -> str:

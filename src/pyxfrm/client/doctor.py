@@ -336,7 +336,7 @@ def limits_at_once(facts: Facts) -> Iterator[Finding]:
                     Severity.ERROR if name.startswith("hard") else Severity.WARNING,
                     subject,
                     f"its limit {name} is {seconds} s, which is negative when added to a time: it expires at the first tick",
-                    "in limits of time 0 is for ever; the all-ones value (XFRM_INF) is for bytes and packets only",
+                    "install it again with 0 for no limit: all ones (XFRM_INF) mean none for bytes and packets only",
                 )
         if not subject.startswith("SA "):
             continue
@@ -347,7 +347,7 @@ def limits_at_once(facts: Facts) -> Iterator[Finding]:
                     Severity.ERROR,
                     subject,
                     f"its limit {name} is 0: the first packet expires it",
-                    "for no limit, say all ones (XFRM_INF)",
+                    "install it again without this limit (in netlink: all ones, XFRM_INF)",
                 )
 
 
