@@ -118,4 +118,6 @@ def first_packet(_: None) -> list[str]:
         )  # fmt: skip
         xfrm.add_sa(time_limit)
         port.wait(3.0)
-        return [str(len(list(xfrm.sas()))), describe(bytes(port.recv() or b""))]
+        data = port.recv()
+        assert isinstance(data, bytes)
+        return [str(len(list(xfrm.sas()))), describe(data)]

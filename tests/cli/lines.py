@@ -364,6 +364,26 @@ POLICIES = [
     "policy add src ::/0 dst 2001:db8::/32 proto udp dev lo dir out",
 ]
 
+ALONE += (
+    f"{P} out proto udp dport 0",
+    f"{P} out proto udp sport 0 dport 5",
+    f"{P} out proto icmp type 0 code 0",
+    f"{P} out proto gre key 0",
+    f"{P} out ctx a:b:c ctx a:b:c",
+    f"{P} out tmpl reqid 5 src 1.1.1.1 dst 2.2.2.2",
+    f"{P} out tmpl proto esp reqid 5 src 1.1.1.1 dst 2.2.2.2",
+    "policy add sport 1 src 10.1.2.3 dport 0 dir out",
+    "policy set hthresh4 8 8 hthresh4 8 8",
+    "policy delete mark 0 dir out src 10.1.0.0/16 dst 10.2.0.0/16",
+    "state flush proto esp proto esp",
+    "state list spi 1 proto hao",
+    "state flush proto ipsec-any",
+    "state list proto ipsec-any",
+    f"state add src 1.1.1.1 dst 2.2.2.2 proto ipsec-any spi 1 {G}",
+    f"{P} out tmpl proto ipsec-any mode tunnel",
+    "state add src 2001:db8::1 dst 2001:db8::2 proto hao spi 5 coa 2001:db8::3",
+)
+
 # Lines that follow SAS and POLICIES. Where one would hit another SA than it names, this command is asked with --unchecked.
 AFTER = (
     """

@@ -132,6 +132,16 @@ def test_a_value_too_many(
     assert '"4711"' in told
 
 
+@pytest.mark.parametrize(("before", "keyword"), EVERY)
+def test_a_word_that_may_stand_there_once(
+    before: list[str], keyword: Keyword, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of other words the last one counts, as in iproute2: the lines of test_lines hold both to it."""
+    if keyword.once:
+        twice = [keyword.word, *(good(name) for name in keyword.values)] * 2
+        assert f'"{keyword.word}" is there twice' in refused([*before, *twice], capsys)
+
+
 def test_a_key_that_is_malformed_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     told = refused(["state", "add", "enc", "cbc(aes)", "0xdeadbeefx"], capsys)
     assert "deadbeef" not in told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pyxfrm.lab import Lab
-from tests.cli import lines
+from tests.cli import lines, made
 
 pytestmark = pytest.mark.kernel
 
@@ -16,6 +16,7 @@ ALONE = {line: [line] for line in lines.ALONE}
 AFTER = {line: [line] for line in lines.AFTER if "all" not in line}
 DELETING = {line: [line] for line in lines.AFTER if "all" in line}
 GENERATED = {str(i): case for i, case in enumerate(lines.generated(7, 40))}
+MADE = {str(i): case for i, case in enumerate(made.cases(11, 80))}
 FULL = [*lines.SAS, *lines.POLICIES, *lines.SPECIAL]
 PLAIN = [*lines.SAS, *lines.POLICIES]
 
@@ -63,6 +64,11 @@ def generated(lab72: Lab) -> dict[str, list[str]]:
     return compare(lab72, GENERATED)
 
 
+@pytest.fixture(scope="session")
+def made_ones(lab72: Lab) -> dict[str, list[str]]:
+    return compare(lab72, MADE)
+
+
 @pytest.mark.parametrize("line", ALONE)
 def test_a_line_alone(alone: dict[str, list[str]], line: str) -> None:
     assert alone[line] == []
@@ -76,6 +82,11 @@ def test_a_line_on_full_tables(after: dict[str, list[str]], line: str) -> None:
 @pytest.mark.parametrize("name", GENERATED)
 def test_generated_lines(generated: dict[str, list[str]], name: str) -> None:
     assert generated[name] == []
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_lines_made_of_the_grammar(made_ones: dict[str, list[str]], name: str) -> None:
+    assert made_ones[name] == []
 
 
 def test_deleting_all_leaves_nothing(lab72: Lab) -> None:

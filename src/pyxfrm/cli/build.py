@@ -53,6 +53,7 @@ __all__ = [
     "policy",
     "policy_id",
     "require_family",
+    "require_spi_of",
     "sa",
     "sa_id",
     "selector",
@@ -110,6 +111,13 @@ def require_family(parsed: Parsed, family: Family | None, *networks: Network | N
         raise parsed.refuse(f"an address is not of the family that -{_digit(family)} asks for")
 
 
+def require_spi_of(parsed: Parsed) -> None:
+    """Refuse an SPI of a protocol that has none."""
+    ident = parsed.group("ID")
+    if "spi" in ident and "proto" in ident and not Proto(ident.get("proto")).by_spi:
+        raise parsed.refuse(f"spi: proto {Proto(ident.get('proto'))} has none")
+
+
 def _digit(family: Family) -> int:
     return 6 if family is Family.INET6 else 4
 
@@ -153,12 +161,15 @@ def _ports(parsed: Parsed) -> tuple[Port, Port]:
     if "key" in parsed:
         key = parsed.get("key")
         return Port(key >> 16), Port(key & 0xFFFF)
-    first = parsed.get("sport", parsed.get("type"))
-    second = parsed.get("dport", parsed.get("code"))
-    return (
-        ANY_PORT if first is None else Port(first),
-        ANY_PORT if second is None else Port(second),
-    )
+    return _port(parsed, "sport", "type"), _port(parsed, "dport", "code")
+
+
+def _port(parsed: Parsed, name: str, kind: str) -> Port:
+    """A port, of which 0 is any; or an ICMP type or code, of which 0 is one."""
+    port, number = parsed.get(name, 0), parsed.get(kind)
+    if port:
+        return Port(port)
+    return ANY_PORT if number is None else Port(number)
 
 
 # -- SAs -----------------------------------------------------------------------------------------------
@@ -172,6 +183,7 @@ def sa_id(parsed: Parsed, family: Family | None) -> tuple[SaId, Address]:
     saddr, daddr = ends(ident, family)
     if "proto" not in ident:
         raise parsed.refuse("proto is missing")
+    require_spi_of(parsed)
     proto = Proto(ident.get("proto"))
     by_source = None if proto.by_spi else saddr
     name = SaId(daddr, proto, ident.get("spi", 0), mark(parsed.last("mark")), by_source)
@@ -308,9 +320,6 @@ def offload(found: Found | None) -> Offload | None:
 
 
 def _direction(parsed: Parsed) -> Direction:
-    for word in ("dir", "ptype"):
-        if len(parsed.all(word)) > 1:
-            raise parsed.refuse(f'"{word}" is there twice')
     return Direction(parsed.get("dir"))
 
 
@@ -343,6 +352,8 @@ def _template(found: Found, family: Family) -> Template:
     own = found.run
     assert own is not None  # noqa: S101  # the grammar has a run here
     src, dst = own.get("src"), own.get("dst")
+    if "proto" not in own and any(word in own for word in ("src", "dst", "spi")):
+        raise own.refuse("proto is missing")
     require_family(own, None, src, dst)
     known = src or dst
     zero = Address.any(known.family if known else family)
@@ -367,11 +378,13 @@ def policy_id(parsed: Parsed, family: Family | None) -> PolicyId:
     if not named and "index" not in parsed:
         raise parsed.refuse("which policy? a selector or an index is missing")
     sel = selector(parsed.group("SELECTOR"), family, family or Family.INET) if not index else None
+    found = parsed.last("mark")
+    loose = found is not None and found.value == 0 and "mask" not in found.more
     return PolicyId(
         direction,
         sel,
         index,
-        mark(parsed.last("mark")),
+        None if loose else mark(found),  # iproute2 says nothing of a mark of 0
         parsed.get("if_id", 0),
         PolicyType(parsed.get("ptype", 0)),
         _context(parsed),

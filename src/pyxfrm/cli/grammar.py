@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pyxfrm.abi import xfrm as c
 
-__all__ = ["ALIASES", "GROUPS", "Group", "Keyword", "VALUES", "VERBS", "Value", "Verb"]
+__all__ = ["ALIASES", "GROUPS", "Group", "Keyword", "TOGETHER", "VALUES", "VERBS", "Value", "Verb"]
 
 
 class Value(NamedTuple):
@@ -40,7 +40,7 @@ class Keyword(NamedTuple):
     ``more``    keywords of its own, each at most once
     ``run``     a group, of which keywords follow; ``one``: of which one follows
     ``many``    a list of words, of which one or more follow, or their sum as ``0x...``
-    ``need``    whether it must be there
+    ``need``    whether it must be there; ``once``: whether a second one is refused (else the last one counts)
     """
 
     word: str
@@ -52,6 +52,7 @@ class Keyword(NamedTuple):
     one: str = ""
     many: str = ""
     need: bool = False
+    once: bool = False
 
 
 class Group(NamedTuple):
@@ -87,6 +88,7 @@ _PROTOS = {
     "comp": c.IPPROTO_COMP,
     "route2": c.IPPROTO_ROUTING,
     "hao": c.IPPROTO_DSTOPTS,
+    "ipsec-any": c.IPSEC_PROTO_ANY,
 }
 _DIRS = {"in": c.XFRM_POLICY_IN, "out": c.XFRM_POLICY_OUT, "fwd": c.XFRM_POLICY_FWD}
 
@@ -184,8 +186,8 @@ _MARK = Keyword("mark", ("MARK",), "the mark by which it is told from others", _
 _MODE = Keyword("mode", ("MODE",), "transport unless given")
 _REQID = Keyword("reqid", ("REQID",), "what ties it to templates")
 _IF_ID = Keyword("if_id", ("IF-ID",), "the XFRM interface it belongs to")
-_CTX = Keyword("ctx", ("CTX",), "its security context")
-_PTYPE = Keyword("ptype", ("PTYPE",), "main unless given")
+_CTX = Keyword("ctx", ("CTX",), "its security context", once=True)
+_PTYPE = Keyword("ptype", ("PTYPE",), "main unless given", once=True)
 _DIR = Keyword("dir", ("DIR",), "the policy's direction")
 _INDEX = Keyword("index", ("INDEX",), "its number, instead of a selector")
 _LIMIT = Keyword("limit", about="when it expires", one="LIMIT")
@@ -257,9 +259,17 @@ GROUPS["POLICY"] = tuple(
     for keyword in GROUPS["SELECTOR"]
 )
 
+# Of these groups some keywords must stand in one run, with no other between them.
+TOGETHER = {
+    "TMPL": ("src", "dst", "proto", "spi"),
+    "SELECTOR": ("proto", "sport", "dport", "type", "code", "key"),
+    "POLICY": ("sel-proto", "sport", "dport", "type", "code", "key"),
+}
+
 _ID = Group("ID", "which SA", need=True)
 _SOME = Group("ID", "which SAs")
-_WHERE = _DIR._replace(need=True)
+_WHERE = _DIR._replace(need=True, once=True)
+_NUMBER = _INDEX._replace(once=True)
 _SELECTOR = Group("SELECTOR", "which packets")
 
 _STATE_ADD = (
@@ -279,7 +289,7 @@ _STATE_ADD = (
     Keyword("sel", about="packets that it is for", run="SELECTOR"),
     _LIMIT,
     _ENCAP,
-    Keyword("coa", ("NETWORK",), "care-of address (route2, hao)"),
+    Keyword("coa", ("NETWORK",), "care-of address (route2, hao)", once=True),
     _CTX,
     Keyword("extra-flag", about="flags, or their number as 0x..", many="EXTRA-FLAG"),
     Keyword("offload", about="let a device do it", maybe="OFFLOAD", run="OFFLOADED"),
@@ -334,13 +344,13 @@ _POLICY_ADD = (
     Keyword("tmpl", about="an SA that it asks for; 6 at most", run="TMPL"),
     Keyword("offload", about="let a device do it", maybe="OFFLOAD", run="OFFLOADED"),
 )
-_POLICY_NAME = (_SELECTOR, _WHERE, _INDEX, _CTX, _MARK, _PTYPE, _IF_ID)
+_POLICY_NAME = (_SELECTOR, _WHERE, _NUMBER, _CTX, _MARK, _PTYPE, _IF_ID)
 _POLICY_LIST = (
     Keyword("nosock", about="without the policies of sockets"),
     _SELECTOR,
     _DIR,
     _INDEX,
-    _PTYPE,
+    _PTYPE._replace(once=False),
     Keyword("action", ("ACTION",), "of this action"),
     Keyword("priority", ("PRIORITY",), "of this priority"),
     _POLICY_FLAG,
@@ -384,8 +394,8 @@ VERBS: dict[str, dict[str, Verb]] = {
                 _REQID,
                 _SA_DIR,
                 _SEQ,
-                Keyword("min", ("SPI",), "lowest SPI"),
-                Keyword("max", ("SPI",), "highest SPI"),
+                Keyword("min", ("SPI",), "lowest SPI", once=True),
+                Keyword("max", ("SPI",), "highest SPI", once=True),
                 _PCPU,
             ),
         ),
@@ -393,7 +403,9 @@ VERBS: dict[str, dict[str, Verb]] = {
         "get": Verb("show an SA", (_ID, _MARK)),
         "deleteall": Verb("delete the SAs that match", _STATE_LIST[1:]),
         "list": Verb("show the SAs that match", _STATE_LIST),
-        "flush": Verb("delete all SAs", (Keyword("proto", ("XFRM-PROTO",), "of this protocol"),)),
+        "flush": Verb(
+            "delete all SAs", (Keyword("proto", ("XFRM-PROTO",), "of this protocol", once=True),)
+        ),
         "count": Verb("how many SAs there are"),
         "migrate": Verb("move one SA, its sequence numbers with it", (_ID, _MARK, *_NEW)),
     },
@@ -409,8 +421,8 @@ VERBS: dict[str, dict[str, Verb]] = {
         "set": Verb(
             "from which prefix lengths on policies are hashed",
             (
-                Keyword("hthresh4", ("BITS4", "BITS4"), "IPv4: local, remote"),
-                Keyword("hthresh6", ("BITS6", "BITS6"), "IPv6: local, remote"),
+                Keyword("hthresh4", ("BITS4", "BITS4"), "IPv4: local, remote", once=True),
+                Keyword("hthresh6", ("BITS6", "BITS6"), "IPv6: local, remote", once=True),
             ),
         ),
         "setdefault": Verb(

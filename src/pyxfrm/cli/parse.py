@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pyxfrm.cli.grammar import GROUPS, VALUES, Group, Keyword, Verb
+from pyxfrm.cli.grammar import GROUPS, TOGETHER, VALUES, Group, Keyword, Verb
 from pyxfrm.cli.values import number, read
 from pyxfrm.errors import UsageError
 
@@ -150,8 +150,14 @@ class _Reader:
         """Keywords of a group, as many as there are; one at least."""
         parsed = Parsed(f"{self.where}: {after}" if after else self.where)
         choices = {k.word: k for k in GROUPS[name]}
+        together = TOGETHER.get(name, ())
+        before = ""
         while (word := self.peek()) in choices:
             assert word is not None  # noqa: S101
+            apart = word in together and before not in together
+            if apart and any(each in parsed for each in together):
+                raise self.refuse(f'"{word}" is unexpected: {", ".join(together)} stand together')
+            before = word
             self.at += 1
             parsed.keywords.setdefault(word, []).append(self.follow(choices[word]))
         word = self.peek()
@@ -188,6 +194,8 @@ def parse(verb: Verb, words: Sequence[str], where: str) -> Parsed:
         if verb.short and word not in direct:
             word = next((full for full in direct if word and full.startswith(word)), word)
         if word in direct:
+            if direct[word].once and word in parsed:
+                raise reader.refuse(f'"{word}" is there twice')
             reader.at += 1
             parsed.keywords.setdefault(word, []).append(reader.follow(direct[word]))
         elif word in grouped:

@@ -154,6 +154,7 @@ def _matcher(parsed: Parsed, family: Family | None) -> Callable[[SaRecord], bool
     ident = parsed.group("ID")
     src, dst = ident.get("src"), ident.get("dst")
     build.require_family(parsed, family, src, dst)
+    build.require_spi_of(parsed)
     family = src.family if src else dst.family if dst else family
     wanted = {
         "proto": ident.get("proto"),
