@@ -119,14 +119,14 @@ def measure(words: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """Microseconds a policy: {"add" | "delete" | "dump": {way: [one each round]}}."""
     with tempfile.TemporaryDirectory() as folder:
         ways = Ways(words, Path(folder))
-        changing = {
+        changing: dict[str, Way] = {
             "ip -batch": ways.by_ip,
             "C, the same bytes": ways.by_c,
             "library, requests made before": ways.by_requests,
             "library, from typed values": ways.by_values,
             "xfrm -force -batch": ways.by_command,
         }
-        reading = {
+        reading: dict[str, Way] = {
             "ip xfrm policy": ways.by_ip,
             "library, lazily": ways.lazily,
             "library, one field of each": ways.one_field,
