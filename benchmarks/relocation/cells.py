@@ -71,8 +71,9 @@ def _zero(moves: int | None) -> Iterator[Row]:
 def _old(moves: int | None) -> Iterator[Row]:
     """`gap` needs no MIGRATE_STATE where every SA changes its destination at its sender."""
     for strategy, kind in (("migrate", "address"), ("recreate", "address"), ("gap", "both")):
-        for rate in (5000, 1000):
-            base = {"strategy": strategy, "kind": kind, "rate": rate}
+        for rate in (1000, 5000):
+            # 6.12 is slower in user mode: at 5,000 packets/s its CPU is never idle.
+            base = {"strategy": strategy, "kind": kind, "rate": rate, "gentle": False}
             yield Row("old", "6.12", (kind, strategy, str(rate)), _runs(moves or 100, base))
 
 

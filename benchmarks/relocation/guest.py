@@ -65,6 +65,7 @@ class Cell:
     ``strategy``  "auto": what the plan chooses; "none": no move at all
     ``flow``      which way the packets go: "out" of the end that moves, or "in"
     ``hogs``      processes that want the whole CPU
+    ``gentle``    plans are made at the lowest priority; not where the CPU is never idle: there they would not be made
     ``asleep``    the drain is a sleep and nothing else
     """
 
@@ -84,6 +85,7 @@ class Cell:
     durable: bool = False
     keep: bool = False
     hogs: int = 0
+    gentle: bool = True
     asleep: bool = False
 
 
@@ -166,7 +168,7 @@ def measure(words: dict[str, Any]) -> dict[str, Any]:
             stack.callback(hog.wait)
             stack.callback(hog.kill)
         time.sleep(0.5)
-        with contextlib.nullcontext() if cell.hogs else _at_low_priority():
+        with _at_low_priority() if cell.gentle else contextlib.nullcontext():
             tally = _relocate(cell, kind, ends, watches, folder)
         counts = stream.stop(cell.delay_ms / 1000)
         tally.account = rises(before, _counters())
