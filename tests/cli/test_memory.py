@@ -13,12 +13,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
 import pytest
 
 from pyxfrm.client import Xfrm, verbs
+from pyxfrm.lab import Lab, Options
+from pyxfrm.model import Address, Family, Sa
 from tests.client.scenarios import numbered
 
 FEW = 1_000
@@ -88,9 +91,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Table, Ta
         table.close()
 
 
-def peak(argv: list[str], during: Callable[[subprocess.Popen[bytes]], None]) -> int:
+def peak(
+    argv: list[str],
+    during: Callable[[subprocess.Popen[bytes]], object],
+    environment: dict[str, str] | None = None,
+) -> int:
     """The largest resident set of a process, in bytes."""
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
     during(process)
     assert process.stderr is not None
     with process.stderr:
@@ -152,3 +161,40 @@ def test_watching_does_not_grow_with_what_happens(options: list[str], tmp_path: 
         assert peak(argv, watch(MANY // 2 // BURST)) - peak(argv, watch(FEW // BURST)) < SLACK
     finally:
         table.close()
+
+
+# -- a real kernel -----------------------------------------------------------------------------------
+
+
+def peaks_here(counts: list[int]) -> dict[str, list[int]]:
+    """Called in the guest: peaks of the lists with so many SAs, each to an address of its own (many to one address are slow to add)."""
+    commands = (["state", "list"], ["state", "list", "proto", "esp"], ["--json", "state", "list"])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    found: dict[str, list[int]] = {" ".join(words): [] for words in commands}
+    there = 0
+    with Xfrm(timeout=60) as xfrm:
+        for goal in counts:
+            xfrm.batch(verbs.add_sa(to_itself(n)) for n in range(there, goal)).check()
+            there = goal
+            for words in commands:
+                argv = [*COMMAND, "--timeout", "60", *words]
+                found[" ".join(words)].append(peak(argv, drain, environment))
+    return found
+
+
+def to_itself(number: int) -> Sa:
+    sa = numbered(0x100 + number)
+    daddr = Address(Family.INET, (0x0A000000 + number).to_bytes(4, "big"))
+    return replace(sa, id=replace(sa.id, daddr=daddr))
+
+
+@pytest.mark.kernel
+def test_a_list_of_a_kernels_sas_does_not_grow(lab72: Lab) -> None:
+    arguments = ("tests.cli.test_memory:peaks_here", [FEW, MANY])
+    if MANY > 10_000:
+        with Lab("7.2", options=Options(memory="1G")) as lab:
+            told = lab.call(*arguments, timeout=300)
+    else:
+        told = lab72.call(*arguments, timeout=120)
+    for few, many in told.values():
+        assert many - few < SLACK, told
