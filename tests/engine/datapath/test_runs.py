@@ -148,6 +148,23 @@ def test_rows_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows == {"seal_run": 120 - alone, "open_run": 120 - alone}
 
 
+@pytest.mark.parametrize("at", [0, 2, 3, 6, 9, 16, 20, 24])
+def test_an_odd_one_in_a_row(at: int) -> None:
+    """A row of datagrams, one of which is otherwise in one byte of its headers."""
+    one, two, alone = (
+        gateway(side, aevents=False, lft=limits(), local=True) for side in (True, False, False)
+    )
+    for kind in (0, 2):
+        packets = [make(kind, b"%2d" % number) for number in range(12)]
+        sealed = [verdict.packet for verdict in one.datapath.output_batch(packets, one.now)]
+        sealed[6] = sealed[6][:at] + bytes((sealed[6][at] ^ 0x41,)) + sealed[6][at + 1 :]
+        expected = [alone.datapath.input(datagram, alone.now) for datagram in sealed]
+        batch = two.datapath.input_batch(sealed[:2], two.now)
+        batch += two.datapath.input_batch(sealed[2:], two.now)
+        assert list(map(told, batch)) == list(map(told, expected))
+        assert state(two) == state(alone)
+
+
 def test_packets_wait_in_order_with_those_of_a_batch() -> None:
     one, two = pair()
     one.engine.leave(one.listener, XFRMNLGRP_AEVENTS)

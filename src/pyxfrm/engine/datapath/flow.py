@@ -39,7 +39,7 @@ _KEYED, _KEYED6, _KEYED_ICMPV6 = (
 _common4 = struct.Struct(">6xHxB2x12s").unpack_from
 _PORTED_BYTES = frozenset(bytes((proto,)) for proto in _PORTED)
 _telling = itemgetter(slice(0, 1), slice(6, 10), slice(12, 24))
-_total = itemgetter(slice(2, 4))
+_first_and_total = itemgetter(slice(0, 1), slice(2, 4))
 _pair = struct.Struct(">HH").unpack_from
 _PAD4 = bytes(12)
 
@@ -137,12 +137,12 @@ def rows(packets: Iterable[bytes]) -> Iterator[tuple[Hashable | None, list[bytes
 
 
 def whole(packets: list[bytes]) -> bool:
-    """Whether all are IPv4 packets of one length, which is what their headers say. (Else they may be all right, too.)"""
+    """Whether all are IPv4 packets without options and of one length, which is what their headers say. (Else they may be all right, too.)"""
     lengths = set(map(len, packets))
-    if len(lengths) != 1 or packets[0][:1] != b"\x45":
+    if len(lengths) != 1:
         return False
     says = lengths.pop().to_bytes(4, "big")[2:]
-    return set(map(_total, packets)) == {says}
+    return set(map(_first_and_total, packets)) == {(b"\x45", says)}
 
 
 def selects(sel: Selector, flow: Flow) -> bool:
