@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.relocation.cells import rows
+
 __all__ = ["brief", "headline", "write"]
 
 Result = dict[str, Any]
@@ -57,7 +59,9 @@ def write(path: Path, results: list[Result]) -> None:
     """Put the tables between their markers."""
     text = path.read_text()
     for part, table in TABLES.items():
+        order = [list(row.names) for row in rows(part)]
         mine = [r for r in results if r["part"] == part]
+        mine.sort(key=lambda r, order=order: order.index(r["names"]))  # type: ignore[misc]
         marker = re.compile(
             f"(<!-- measured:{part} -->\n).*?(<!-- /measured:{part} -->)", re.DOTALL
         )
