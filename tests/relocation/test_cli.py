@@ -170,6 +170,18 @@ def cut_off(command: Command, wish: Wish) -> None:
     command.world.xfrm.migrate_sa(plan.sas[0].migration)
 
 
+def test_an_empty_history(command: Command) -> None:
+    assert command("--history") == 0
+    assert command.out == "nothing was relocated yet\n"
+
+
+@pytest.mark.parametrize("words", [("--listen", "nan"), ("--delay", "-5"), ("--drain", "1e9")])
+def test_times_are_times(command: Command, words: tuple[str, str]) -> None:
+    assert command(*MOVE, *words) == 2
+    assert f"{words[1]!r} is not a time from 0 to 60000" in command.err
+    assert str(A) in command.sources()
+
+
 def test_status_and_resume(command: Command) -> None:
     cut_off(command, Wish(local=A, new_local=B))
     assert command("--status") == 1

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "parser"]
 
+LONGEST = 60_000  # of a --delay, --drain or --listen, each in its unit
 AROUND = 0.3  # seconds before and after a move that a picture shows
 _STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
 
@@ -109,11 +110,17 @@ def _manner_words(parser: argparse.ArgumentParser) -> None:
         help="how to block",
     )
     group.add_argument(
-        "--delay", type=float, default=0.0, metavar="MS", help="to the peer, one way"
+        "--delay", type=_duration, default=0.0, metavar="MS", help="to the peer, one way"
     )
-    group.add_argument("--drain", type=float, metavar="MS", help="for packets that are under way")
     group.add_argument(
-        "--listen", type=float, default=0.2, metavar="S", help="count packets first (default: 0.2)"
+        "--drain", type=_duration, metavar="MS", help="for packets that are under way"
+    )
+    group.add_argument(
+        "--listen",
+        type=_duration,
+        default=0.2,
+        metavar="S",
+        help="count packets first (default: 0.2)",
     )
     group.add_argument("--dual", default="", metavar="DEV", help="take both addresses there, by tc")
     group.add_argument("--peer-dual", default="", metavar="DEV", help="the same at the other end")
@@ -146,6 +153,16 @@ def _number(text: str) -> int:
         return int(text, 0)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _duration(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time from 0 to {LONGEST}")
+    return value
 
 
 def _encap(text: str | None) -> Any:
@@ -251,7 +268,7 @@ class _Task:
         return made
 
     def _end(self, netns: str | None, engine: str | None) -> End:
-        from pyxfrm.cli.target import engine_path
+        from pyxfrm.cli.target import engine_path, netns_of
         from pyxfrm.client import Xfrm
         from pyxfrm.relocation.ends import EngineEnd, KernelEnd
 
@@ -259,7 +276,7 @@ class _Task:
             path = engine_path(engine) or Path(engine)
             xfrm = self.stack.enter_context(Xfrm.connect(path))
             return EngineEnd(xfrm, str(path.resolve()))
-        end = KernelEnd(netns)
+        end = KernelEnd(netns_of(netns))
         self.stack.callback(end.xfrm.close)
         return end
 
@@ -401,19 +418,23 @@ class _Task:
         """The last relocations."""
         from pyxfrm.relocation.show import entry_lines
 
-        for entry in self.journal.history():
+        entries = self.journal.history()
+        for entry in entries:
             print("\n".join(entry_lines(entry)))
+        if not entries:
+            print("nothing was relocated yet")
         return 0
 
     def watch(self) -> int:
         """Follow an interface until Ctrl-C."""
+        from pyxfrm.cli.target import netns_of
         from pyxfrm.relocation.watch import AddressTracker, follow
 
         local = _address(self.words.from_local)
         if local is None:
             raise UsageError("--watch: say which local address the endpoint has now (--from-local)")
         device, tracker = self.words.watch, AddressTracker(local)
-        places = follow(device, tracker, self._follow_to, netns=self.words.netns)
+        places = follow(device, tracker, self._follow_to, netns=netns_of(self.words.netns))
         print(f"watching {device}: the endpoint is at {local}", flush=True)
         for place in places:
             print(f"the endpoint is at {place}", flush=True)

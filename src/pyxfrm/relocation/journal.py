@@ -149,7 +149,8 @@ class Journal:
             self._set_up(durable)
             path.chmod(0o600)
         except (OSError, sqlite3.Error) as why:
-            raise UsageError(f"journal {path}: {why}; name another file") from None
+            reason = getattr(why, "strerror", None) or why
+            raise UsageError(f"journal {path}: {reason}; name another file") from None
 
     def _set_up(self, durable: bool) -> None:
         db = self._db
@@ -216,7 +217,7 @@ class Journal:
             if there is not None:
                 raise UsageError(
                     f"relocation {there.id} was cut off in namespace {name} and is unfinished; "
-                    "resume or abort it first"
+                    "resume it or abort it first"
                 )
         with self._write() as db:
             row = db.execute(
