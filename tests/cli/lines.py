@@ -396,6 +396,13 @@ state list nokeys
 -o state
 -s -o state list
 -d state
+-st state
+-det state
+-one policy
+-sta -onel policy list
+-fam inet state list
+-fa inet6 policy
+-statx state
 -4 state list
 -6 state list
 -f inet6 state list

@@ -62,6 +62,11 @@ _WITH_VALUE = {
     "--engine": "engine",
     "--timeout": "timeout",
 }
+# Words that begin with one dash may be shortened as in iproute2: of two that fit the first.
+_SHORTENED = (
+    *("-family", "-stats", "-statistics", "-details", "-oneline", "-timestamp", "-tshort"),
+    *("-netns", "-batch", "-force", "-json"),
+)
 _FAMILIES = {"inet": 2, "inet6": 10, "4": 2, "6": 10}
 _TIMEOUT = 5.0  # seconds
 
@@ -139,8 +144,15 @@ def leading(words: list[str]) -> int:
     """How many of the first words are options and their values."""
     at = 0
     while at < len(words) and words[at].startswith("-") and words[at] != "-":
-        at += 2 if words[at] in _WITH_VALUE else 1
+        at += 2 if _whole(words[at]) in _WITH_VALUE else 1
     return min(at, len(words))
+
+
+def _whole(word: str) -> str:
+    """An option as the tables have it."""
+    if word in _FLAGS or word in _WITH_VALUE or len(word) < 3:
+        return word
+    return next((name for name in _SHORTENED if name.startswith(word)), word)
 
 
 def take(words: list[str]) -> tuple[Options, list[str]]:
@@ -158,7 +170,9 @@ def take(words: list[str]) -> tuple[Options, list[str]]:
             break
         if at > first and not word.startswith("--"):
             rest.append(word)
-        elif word in _FLAGS:
+            continue
+        word = _whole(word)
+        if word in _FLAGS:
             flags[_FLAGS[word]] = flags.get(_FLAGS[word], 0) + 1
         elif word in _WITH_VALUE:
             if at == len(words):
