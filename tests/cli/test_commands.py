@@ -22,6 +22,7 @@ from pyxfrm.cli.help import of, syntax
 from pyxfrm.cli.manpage import page
 from pyxfrm.cli.schema import json_schema
 from pyxfrm.engine import Engine
+from pyxfrm.transport.base import ALL_GROUPS
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
 from tests.cli.schemas import faults
@@ -265,7 +266,8 @@ def test_the_monitor_tells_until_it_is_stopped(tmp_path: Path, words: list[str])
         thread.start()
         command = [sys.executable, "-m", "pyxfrm.cli", "--engine", str(path)]
         monitor = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
-        while not any(port.groups for port in server.host.engine.ports.values()):
+        wanted = 2 if "SA" in words else len(ALL_GROUPS)  # they are joined one after the other
+        while sum(len(port.groups) for port in server.host.engine.ports.values()) < wanted:
             time.sleep(0.01)
         assert main(["--engine", str(path), *SA.split(" ")]) == 0
         assert main(["--engine", str(path), *POLICY.split(" ")]) == 0
@@ -273,7 +275,9 @@ def test_the_monitor_tells_until_it_is_stopped(tmp_path: Path, words: list[str])
         first = monitor.stdout.readline()
         rest = ""
         while not ("PolicyAdded" in rest or "tmpl" in rest):
-            rest += monitor.stdout.readline()
+            line = monitor.stdout.readline()
+            assert line, "the monitor ended by itself"
+            rest += line
         monitor.send_signal(signal.SIGINT)
         rest += monitor.stdout.read()
         monitor.stdout.close()
