@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -27,11 +28,14 @@ from pyxfrm.cli.schema import json_schema, markdown
 from pyxfrm.client import Xfrm, events
 from pyxfrm.client.info import Aevent
 from pyxfrm.engine import Engine
+from pyxfrm.lab.script import Open, Outcome, ReadFile, Received, Script, Sleep, Transcript
 from pyxfrm.model import Iptfs, Limits, Policy, ReplayState, Sa, Template
 from pyxfrm.transport.recording import bundled
+from pyxfrm.transport.server import EngineServer
 from tests.cli import events as messages
 from tests.cli import guest
 from tests.cli.schemas import faults
+from tests.relocation.world import A, B, World, child
 
 Captured = pytest.CaptureFixture[str]
 
@@ -239,6 +243,53 @@ def test_what_commands_write_is_documented(
     monkeypatch.setattr(target, "PROC_NET", tmp_path)
     assert cli.main(argv) == 0
     assert wrong(json.loads(capsys.readouterr().out)) == []
+
+
+def test_every_document_has_its_schema() -> None:
+    for each in SCHEMA["anyOf"]:
+        assert each["properties"]["schema"] == {"const": 1}, each["description"]
+        assert each["required"][0] == "schema", each["description"]
+
+
+def test_steps_of_a_relocation_are_told_as_documented(tmp_path: Path, capsys: Captured) -> None:
+    world = World(tmp_path, *child())
+    server = EngineServer(world.host, tmp_path / "engine")
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    ends = ["--engine", str(tmp_path / "engine"), "--journal", str(tmp_path / "journal.db")]
+    move = ["--from-local", str(A), "--to-local", str(B), "--listen", "0", "--events", "-"]
+    try:
+        assert cli.main(["relocate", *ends, *move]) == 0
+    finally:
+        server.stop()
+        thread.join()
+        server.close()
+    told = [json.loads(one) for one in capsys.readouterr().out.splitlines() if one[0] == "{"]
+    assert [one["step"] for one in told] == list(range(1, len(told) + 1)) != []
+    assert [fault for one in told for fault in wrong(one)] == []
+
+
+def test_what_comes_of_a_netlink_script_is_documented() -> None:
+    received = (Received(b"x", port=7, groups=1), Received(b"", errno=105))
+    outcomes = (Outcome(), Outcome(errno=22), Outcome(received=received), Outcome(text="x"))
+    told = Transcript(outcomes).to_json()
+    assert wrong({"schema": 1, "outcomes": told}) == []
+    for name, cls in (("step outcome", Outcome), ("datagram", Received)):
+        assert {field.name for field in fields(cls)} == {
+            row.rstrip("?") for row in OBJECTS[name][1]
+        }
+
+
+@pytest.mark.kernel
+@pytest.mark.usefixtures("lab72")
+def test_a_netlink_script_is_told_as_documented(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "script.json"
+    steps = Script((Open("a", port=1), Sleep(0), ReadFile("/proc/net/xfrm_stat"), ReadFile("/no")))
+    file.write_text(json.dumps(steps.to_json()))
+    assert cli.main(["lab", "script", str(file)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["outcomes"]) == 4
+    assert wrong(told) == []
 
 
 def test_a_replay_is_told_as_documented(capsys: Captured) -> None:

@@ -90,9 +90,9 @@ def test_a_script_from_a_file(lab72: Lab, tmp_path: Path) -> None:
             ]
         )
     )
-    outcomes = json.loads(xfrm("script", str(file)).stdout)
+    told = json.loads(xfrm("script", str(file)).stdout)
     ack = "24000000020000010700000001000000" + "00000000" + FLUSH[:32]
-    assert outcomes == [{}, {}, {"received": [{"data": ack}]}]
+    assert told == {"schema": 1, "outcomes": [{}, {}, {"received": [{"data": ack}]}]}
 
 
 @pytest.mark.kernel

@@ -12,7 +12,7 @@ from pyxfrm.relocation.journal import Entry
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.plan import make_plan
 from pyxfrm.relocation.record import load
-from pyxfrm.relocation.show import entry_lines, event_line, outcome_lines, plan_json, plan_lines
+from pyxfrm.relocation.show import entry_lines, event_json, outcome_lines, plan_json, plan_lines
 from pyxfrm.relocation.steps import Outcome
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.world import KEY, A, B, child
@@ -58,17 +58,17 @@ def test_an_outcome_in_words() -> None:
     assert "none" in "\n".join(outcome_lines(Outcome(State.MOVED, account=({},))))
 
 
-def test_an_event_is_one_line_of_json() -> None:
-    line = event_line(Moment(3, 0.25, 0.001, Script((Wait(0.001),)), ((DONE,),)))
-    assert json.loads(line) == {
+def test_a_step_as_json() -> None:
+    step = event_json(Moment(3, 0.25, 0.001, Script((Wait(0.001),)), ((DONE,),)))
+    assert step == {
         "step": 3,
         "at": 0.25,
         "took": 0.001,
         "command": ["script", "  wait 1 ms"],
         "reply": "ok",
     }
-    other = event_line(Moment(1, 0, 0, Journal(State.MOVING, "x"), None))
-    assert json.loads(other)["command"] == "journal moving: x"
+    other = event_json(Moment(1, 0, 0, Journal(State.MOVING, "x"), None))
+    assert other["command"] == "journal moving: x"
 
 
 def test_replies_in_words() -> None:

@@ -11,13 +11,12 @@ __all__ = ["DOCUMENTS", "Document", "OBJECTS"]
 
 
 class Document(NamedTuple):
-    """What a command writes. ``rows``: its members beside ``schema``; ``lines``: it writes many, one a line; ``versioned``: it has a ``schema``."""
+    """What a command writes. ``rows``: its members beside ``schema``; ``lines``: it writes many, one a line."""
 
     command: str
     about: str
     rows: Rows
     lines: bool = False
-    versioned: bool = True
 
 
 _TEXT_COUNTS: Rows = {
@@ -207,6 +206,23 @@ OBJECTS: dict[str, tuple[str, Rows]] = {
             "account": ("[{number}]", "drops by counter, an object an end"),
         },
     ),
+    "step outcome": (
+        "What a step of a netlink script came to.",
+        {
+            "errno?": ("number", "why it failed; absent if it did not"),
+            "received?": ("[datagram]", "of a step that receives, in the order of arrival"),
+            "text?": ("text", "the file, of a step that reads one"),
+        },
+    ),
+    "datagram": (
+        "A datagram that a socket received.",
+        {
+            "data": ("text", "its bytes, hexadecimal"),
+            "port?": ("number", "the sender's; absent for the kernel"),
+            "groups?": ("number", "mask of the groups it came through; absent for none"),
+            "errno?": ("number", "why it was lost; then there is no data in it"),
+        },
+    ),
     "moved SA": (
         "An SA that moved.",
         {
@@ -389,10 +405,9 @@ DOCUMENTS = (
             "at": ("real", "seconds since the beginning"),
             "took": ("real", "seconds"),
             "command": ("text or [text]", "what was done"),
-            "reply": ("any", "what came of it"),
+            "reply": ("text", "what came of it"),
         },
         lines=True,
-        versioned=False,
     ),
     Document("tunnel list", "ends that serve here", {"tunnels": ("[tunnel]", "all of them")}),
     Document(
@@ -418,6 +433,11 @@ DOCUMENTS = (
         "an answer to a ping",
         {"pong": ("pong", "it")},
         lines=True,
+    ),
+    Document(
+        "lab script",
+        "what came of a netlink script; without --json, too",
+        {"outcomes": ("[step outcome]", "one for each step")},
     ),
     Document(
         "lab info",

@@ -214,7 +214,7 @@ def _script(words: argparse.Namespace) -> int:
     script = Script.from_json(_json_file(words.file))
     with Lab(kernel=_kernel(words), options=_options(words)) as lab:
         transcript = lab.run_script(script)
-    print(json.dumps(transcript.to_json(), indent=2))
+    print(json.dumps({"schema": SCHEMA, "outcomes": transcript.to_json()}, indent=2))
     return 0
 
 

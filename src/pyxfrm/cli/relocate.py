@@ -293,12 +293,13 @@ class _Task:
         return Driver(self.ends, self.journal, listener=self._listen)
 
     def _listen(self, moment: Moment) -> None:
-        from pyxfrm.relocation.show import event_line
+        from pyxfrm.relocation.show import event_json
 
         for listener in self.listeners:
             listener(moment)
         if self._events is not None:
-            print(event_line(moment), file=self._events, flush=True)
+            line = json.dumps({"schema": SCHEMA, **event_json(moment)})
+            print(line, file=self._events, flush=True)
 
     # the verbs
 

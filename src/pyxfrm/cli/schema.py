@@ -87,9 +87,8 @@ def _object(rows: Rows, about: str) -> dict[str, Any]:
 
 def _document(document: Document, rows: Rows) -> dict[str, Any]:
     made = _object(rows, f"xfrm {document.command}: {document.about}")
-    if document.versioned:
-        made["properties"] = {"schema": {"const": SCHEMA}} | made["properties"]
-        made["required"] = ["schema", *made["required"]]
+    made["properties"] = {"schema": {"const": SCHEMA}} | made["properties"]
+    made["required"] = ["schema", *made["required"]]
     return made
 
 
@@ -146,8 +145,7 @@ def markdown() -> str:
             f"`{name.rstrip('?')}`: {_told(kind)}" for name, (kind, _) in document.rows.items()
         )
         many = " (a line each)" if document.lines else ""
-        bare = "" if document.versioned else ", no `schema`"
-        lines.append(f"| `xfrm {document.command}` | {document.about}{many}{bare} | {members} |")
+        lines.append(f"| `xfrm {document.command}` | {document.about}{many} | {members} |")
     lines += ["", "## Events", "", "Each has these:", ""]
     lines += _rows(next(one.rows for one in DOCUMENTS if one.command == "monitor"))
     lines += ["", "and, by `event`:", "", "| event | members |", "|---|---|"]

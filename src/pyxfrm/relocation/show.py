@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ from pyxfrm.relocation.journal import Entry
 from pyxfrm.relocation.moves import Plan, PolicyMove
 from pyxfrm.relocation.steps import Outcome
 
-__all__ = ["entry_lines", "event_line", "outcome_lines", "plan_json", "plan_lines"]
+__all__ = ["entry_lines", "event_json", "outcome_lines", "plan_json", "plan_lines"]
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -79,17 +78,16 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield f"packets dropped{where}: {drops or 'none'}"
 
 
-def event_line(moment: Moment) -> str:
-    """One step as a line of JSON. Times in seconds."""
+def event_json(moment: Moment) -> dict[str, Any]:
+    """One step as JSON. Times in seconds."""
     words = describe(moment.command)
-    line = {
+    return {
         "step": moment.number,
         "at": round(moment.at, 6),
         "took": round(moment.took, 6),
         "command": words.splitlines() if isinstance(moment.command, Script) else words,
         "reply": reply_words(moment.reply),
     }
-    return json.dumps(line)
 
 
 def entry_lines(entry: Entry) -> Iterator[str]:
