@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from errno import EEXIST, EPERM
 from importlib import import_module
 
 import pytest
 
 from pyxfrm import __version__, cli
-from pyxfrm.errors import UsageError, XfrmError
+from pyxfrm.errors import RefusedError, UsageError, XfrmError
 
 
 def command(monkeypatch: pytest.MonkeyPatch, problem: BaseException | None) -> None:
@@ -101,3 +102,13 @@ def test_the_frame_imports_little() -> None:
     )
     heavy = {b"argparse", b"subprocess", b"json", b"rich", b"dataclasses", b"asyncio"}
     assert heavy & set(loaded.split()) == set()
+
+
+def test_a_bare_eperm_is_told_with_what_is_missing_and_a_kernels_own_words_are_not_added_to() -> (
+    None
+):
+    bare = cli.told(RefusedError("XFRM_MSG_GETSA", EPERM))
+    assert bare.startswith("XFRM_MSG_GETSA: EPERM: Operation not permitted (")
+    assert "CAP_NET_ADMIN" in bare
+    assert "CAP_NET_ADMIN" not in cli.told(RefusedError("XFRM_MSG_NEWSA", EPERM, "Not you"))
+    assert "CAP_NET_ADMIN" not in cli.told(RefusedError("XFRM_MSG_NEWSA", EEXIST))

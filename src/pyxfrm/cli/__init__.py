@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 import sys
+from errno import EPERM
 from typing import TYPE_CHECKING, NamedTuple
 
 from pyxfrm import __version__
-from pyxfrm.errors import UsageError, XfrmError
+from pyxfrm.errors import RefusedError, UsageError, XfrmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,6 +88,8 @@ def told(problem: XfrmError) -> str:
     import re
 
     text = re.sub(r"0[xX][0-9a-fA-F]{16,}", "<<Keys hidden>>", str(problem))
+    if isinstance(problem, RefusedError) and problem.errno == EPERM and not problem.text:
+        text += " (XFRM is for those who have CAP_NET_ADMIN: try as root)"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
