@@ -14,6 +14,7 @@ MODULES = sorted(SRC.rglob("*.py"))
 ROOMS = (
     "errors",
     "svg",
+    "closing",
     "abi",
     "wire",
     "model",

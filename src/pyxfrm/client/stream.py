@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from pyxfrm.client import events
 from pyxfrm.client.core import Core
 from pyxfrm.client.events import Event
+from pyxfrm.closing import Closing
 from pyxfrm.transport.base import Transport
 
 __all__ = ["EventStream"]
 
 
-class EventStream:
+class EventStream(Closing):
     """An iterator that waits for the next event; made by :meth:`pyxfrm.client.xfrm.Xfrm.events`.
 
     Where the reader was too slow there is one :class:`~pyxfrm.client.events.EventsLost` in the stream, and it goes on.
@@ -69,14 +68,3 @@ class EventStream:
     def close(self) -> None:
         """Stop listening."""
         self.transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from pyxfrm.client import safety, verbs
@@ -39,6 +38,7 @@ from pyxfrm.client.procedure import Peek, Procedure, Step
 from pyxfrm.client.request import Done, Dump, Request
 from pyxfrm.client.safety import Moved, Pick
 from pyxfrm.client.stream import EventStream
+from pyxfrm.closing import Closing
 from pyxfrm.errors import TransportError, XfrmError
 from pyxfrm.model import (
     Address,
@@ -77,7 +77,7 @@ TIMEOUT = 5.0  # seconds
 GRACE = 0.25  # seconds: how much longer to wait where answers were lost
 
 
-class Xfrm:
+class Xfrm(Closing):
     """A client of a kernel's or an engine's XFRM.
 
     ``netns``      of the kernel: a name under /run/netns, a path, a pid; None: this thread's
@@ -234,17 +234,6 @@ class Xfrm:
     def close(self) -> None:
         """Close the port."""
         self.transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- SAs -------------------------------------------------------------------------------------
 

@@ -19,8 +19,9 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from pyxfrm.closing import Closing
 from pyxfrm.lab import fetch
 from pyxfrm.lab.boot import Machine, Options
 from pyxfrm.lab.errors import LabError
@@ -69,7 +70,7 @@ class JobError(LabError):
         self.result = result
 
 
-class Lab:
+class Lab(Closing):
     """A booted kernel. A context manager; `close` ends it. Calls from several threads take turns.
 
     ``version`` picks one of `pyxfrm.lab.fetch.KERNELS` (fetched if need be), unless ``kernel`` is
@@ -86,12 +87,6 @@ class Lab:
         self.kernel = kernel or fetch.kernel(version)
         self._machine = Machine(self.kernel, options)
         self._turn = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Switch the guest off and wait until all of it is gone."""

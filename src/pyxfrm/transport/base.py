@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum
-from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import xfrm as c
+from pyxfrm.closing import Closing
 
 __all__ = ["ALL_GROUPS", "GROUP_OF", "Group", "LOST", "Lost", "Transport", "Wrapper"]
 
@@ -102,7 +102,7 @@ class Transport(Protocol):
         """Close the port. Closing twice is harmless."""
 
 
-class Wrapper:
+class Wrapper(Closing):
     """A transport around a transport: hands everything through. Subclasses change what they are for."""
 
     def __init__(self, inner: Transport) -> None:
@@ -148,14 +148,3 @@ class Wrapper:
     def close(self) -> None:
         """See :meth:`Transport.close`."""
         self.inner.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -15,9 +15,8 @@ import selectors
 import socket
 import stat
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from pyxfrm.closing import Closing
 from pyxfrm.errors import UsageError
 from pyxfrm.transport.base import LOST
 from pyxfrm.transport.frames import (
@@ -57,7 +56,7 @@ class _Connection:
         return self.pending[0]
 
 
-class EngineServer:
+class EngineServer(Closing):
     """Serves ``host`` at ``path``, a socket of mode 0600 that is made here and removed at the end.
 
     UsageError if something that is no dead socket is at ``path``.
@@ -169,17 +168,6 @@ class EngineServer:
         self.path.unlink(missing_ok=True)
         os.close(self._wake_read)
         os.close(self._wake_write)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _listen(path: Path) -> socket.socket:

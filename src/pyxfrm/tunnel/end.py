@@ -22,10 +22,9 @@ import select
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pyxfrm.client.xfrm import Xfrm
+from pyxfrm.closing import Closing
 from pyxfrm.engine import Engine
 from pyxfrm.engine.datapath import Action, Datapath, Verdict
 from pyxfrm.transport.local import EngineHost
@@ -89,7 +88,7 @@ class _Path(Datapath):
         self._told()
 
 
-class End:
+class End(Closing):
     """One end.
 
     ``inner``   where packets in clear come from and go to; it is closed with the end
@@ -352,14 +351,3 @@ class End:
             self._outers.clear()
             self._epoll.close()
             os.close(self._wake)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
-from types import TracebackType
-from typing import Self
 
+from pyxfrm.closing import Closing
 from pyxfrm.tunnel.end import End
 
 __all__ = ["Loop"]
 
 
-class Loop:
+class Loop(Closing):
     """Drives ``ends``; they stay the caller's to close.
 
     loop = Loop(left, right)
@@ -105,14 +104,3 @@ class Loop:
         """Close what the loop itself has open."""
         self._epoll.close()
         os.close(self._stop)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -15,11 +15,11 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pyxfrm.cli.demo.moves import Move
 from pyxfrm.cli.demo.scene import Scene, Side
+from pyxfrm.closing import Closing
 from pyxfrm.model import Proto
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class Screen:
+class Screen(Closing):
     """The process that draws, as a context manager. ``show`` never waits, and a process that has died is not missed."""
 
     def __init__(self, command: Sequence[str] = (sys.executable, "-m", "pyxfrm.cli.demo.view")):
@@ -167,14 +167,3 @@ class Screen:
         if self._process.returncode:
             with suppress(OSError):
                 os.write(1, _RESTORE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -11,11 +11,11 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pyxfrm.cli.demo.sockets import drops
 from pyxfrm.cli.demo.watch import Watch
+from pyxfrm.closing import Closing
 from pyxfrm.model import ip, network
 from pyxfrm.tunnel import Arrivals, End, Keys, Loop, Point, Static, Station, Stream, steady_clock
 from pyxfrm.tunnel.station import MARK
@@ -106,7 +106,7 @@ class Side:
         self.tunnel.install(self.xfrm)
 
 
-class Scene:
+class Scene(Closing):
     """Two ends, at ``here`` and ``there``, and a stream of ``rate`` packets a second in each direction.
 
     ``hold``   seconds that packets wait for an SA on the move; ``drain``: that an SA's old place is good (see :class:`pyxfrm.tunnel.End`)
@@ -261,14 +261,3 @@ class Scene:
         self.loop.close()
         for side in self.sides:
             side.end.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
