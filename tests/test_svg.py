@@ -52,6 +52,7 @@ def test_light_and_dark_have_the_same_classes() -> None:
         (-30, 71, 8, [-20, 0, 20, 40, 60]),
         (0, 1, 3, [0, 0.5, 1]),
         (5, 5, 3, [5]),
+        (0, 5e-324, 8, [0]),
     ],
 )
 def test_ticks_are_round(low: float, high: float, count: int, ticks: list[float]) -> None:

@@ -132,8 +132,8 @@ def crosses(points: Iterable[tuple[float, float]]) -> list[str]:
 
 
 def ticks_between(low: float, high: float, count: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``, about ``count``: 1, 2 or 5 times a power of ten apart."""
-    span = (high - low) or 1.0
+    """Round numbers from ``low`` to ``high``, about ``count``: 1, 2 or 5 times a power of ten apart. A span under 1e-9 is taken for 1."""
+    span = high - low if high - low > 1e-9 else 1.0
     rough = span / count
     power: float = 10.0 ** math.floor(math.log10(rough))
     step = next(power * n for n in (1, 2, 5, 10) if power * n >= rough)

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyxfrm.cli.demo.account import NOBODY, Account, Packet, Row
@@ -136,6 +136,7 @@ def test_the_figure_shows_what_is_missing() -> None:
     st.floats(0, 9),
     st.floats(0, 9),
 )
+@example([Packet(0, 0, 0.0, 5e-324)], 0.0, 0.0)  # a time so short that it has no tenth
 def test_any_account_can_be_drawn(some: list[Packet], begin: float, took: float) -> None:
     made = Account(1, [replace(GOOD.rows[1], begin=begin, took=took)], some, some, 0)
     ET.fromstring(figure(made, made))
