@@ -16,6 +16,13 @@ Captured = pytest.CaptureFixture[str]
         (["stat", "-n", "/no/such"], 2, "network namespace /no/such: there is no /no/such"),
         (["probe", "--engine", "9.9"], 2, "--engine 9.9: no such profile"),
         (["probe", "--engine", "7.2", "-n", "x"], 2, "--engine and -n"),
+        (["state", "--engine", "7.2", "--netns", "x"], 2, "--engine and -n"),
+        (
+            ["state", "list", "proto", "esp", "--engine", "7.2", "--netns", "x"],
+            2,
+            "--engine and -n",
+        ),
+        (["monitor", "--engine", "7.2", "--netns", "x"], 2, "--engine and -n"),
         (["doctor", "--engine", "/no/such/socket"], 2, "/no/such/socket"),
         (["show", "/no/such/file"], 2, "/no/such/file: No such file or directory"),
     ],

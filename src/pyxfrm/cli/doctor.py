@@ -13,18 +13,15 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
-from pyxfrm.cli.target import add_engine, add_netns, open_target, read_proc_net
+from pyxfrm.cli.target import add_engine, add_netns, connect, read_proc_net
 from pyxfrm.cli.wrapped import say
+from pyxfrm.client import Xfrm
 from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
 from pyxfrm.client.probe import probe_marks
 from pyxfrm.errors import TransportError
-
-if TYPE_CHECKING:
-    from pyxfrm.client import Xfrm
 
 __all__ = ["main", "parser"]
 
@@ -36,7 +33,7 @@ STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
 def main(argv: Sequence[str]) -> int:
     """``xfrm doctor [--json] [--engine NAME|PATH] [-n NETNS]``."""
     args = parser().parse_args(argv)
-    client = open_target(args.engine, args.netns)
+    client = Xfrm(transport=connect(args.engine, args.netns))
     try:
         facts = _facts(client, args)
     finally:

@@ -124,20 +124,9 @@ class Options(NamedTuple):
 
     def connect(self) -> Transport:
         """A port to the kernel, or to the engine that was asked for."""
-        from pyxfrm.cli.target import engine_named, engine_path, netns_of
+        from pyxfrm.cli.target import connect
 
-        if self.engine is None:
-            from pyxfrm.transport.kernel import KernelTransport
-
-            return KernelTransport(netns_of(self.netns))
-        path = engine_path(self.engine)
-        if path is not None:
-            from pyxfrm.transport.remote import RemoteTransport
-
-            return RemoteTransport(path)
-        from pyxfrm.transport.local import EngineHost
-
-        return EngineHost(engine_named(self.engine)).connect()
+        return connect(self.engine, self.netns)
 
 
 def leading(words: list[str]) -> int:
@@ -194,8 +183,6 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         from pyxfrm.model import Family
 
         family = Family(_FAMILIES[name])
-    if "engine" in values and "netns" in values:
-        raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
     timeout = _TIMEOUT
     if "timeout" in values:
         try:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
-from pyxfrm.cli.target import add_engine, add_netns, open_target
+from pyxfrm.cli.target import add_engine, add_netns, connect
 from pyxfrm.cli.wrapped import say
+from pyxfrm.client import Xfrm
 
 if TYPE_CHECKING:
     from pyxfrm.client.probe import Probe
@@ -46,7 +47,7 @@ MARKS = {
 def main(argv: Sequence[str]) -> int:
     """``xfrm probe [--json] [--engine NAME|PATH] [-n NETNS]``: exit status 0 whatever was found."""
     args = parser().parse_args(argv)
-    client = open_target(args.engine, args.netns)
+    client = Xfrm(transport=connect(args.engine, args.netns))
     try:
         found = client.probe()
     finally:

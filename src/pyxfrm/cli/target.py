@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from pyxfrm.client import Xfrm
     from pyxfrm.engine import Engine
+    from pyxfrm.transport.base import Transport
 
 __all__ = [
     "add_engine",
     "add_netns",
+    "connect",
     "engine_named",
     "engine_path",
     "netns_of",
-    "open_target",
     "read_proc_net",
 ]
 
@@ -48,18 +48,22 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_target(engine: str | None, netns: str | None) -> Xfrm:
-    """A client of the kernel, or of the engine that was asked for."""
-    from pyxfrm.client import Xfrm
-
+def connect(engine: str | None, netns: str | None) -> Transport:
+    """A port to the kernel, or to the engine that was asked for."""
     if engine is None:
-        return Xfrm(netns_of(netns))
+        from pyxfrm.transport.kernel import KernelTransport
+
+        return KernelTransport(netns_of(netns))
     if netns is not None:
         raise UsageError("--engine and -n: an engine is in no network namespace; give one of them")
     path = engine_path(engine)
     if path is not None:
-        return Xfrm.connect(path)
-    return Xfrm.engine(engine_named(engine))
+        from pyxfrm.transport.remote import RemoteTransport
+
+        return RemoteTransport(path)
+    from pyxfrm.transport.local import EngineHost
+
+    return EngineHost(engine_named(engine)).connect()
 
 
 def engine_path(engine: str) -> Path | None:
