@@ -13,9 +13,11 @@ from dataclasses import fields, is_dataclass
 from enum import Enum, Flag, IntEnum
 from typing import IO, Any
 
+from pyxfrm.cli import told
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.client import PolicyRecord, SaRecord, events
 from pyxfrm.client.info import Aevent, Defaults, SpdInfo
+from pyxfrm.errors import XfrmError
 from pyxfrm.model import (
     Address,
     Algorithm,
@@ -44,12 +46,21 @@ def document(what: str, content: Any) -> str:
 
 
 def stream(out: IO[str], what: str, entries: Iterable[Json]) -> None:
-    """A document of many entries, written as they come."""
+    """A document of many entries, written as they come.
+
+    What was written cannot be taken back. So where the entries fail, or somebody ends it, the document ends with ``error``, and the error goes on.
+    """
     out.write(f'{{"schema": {SCHEMA}, "{what}": [')
     between = "\n"
-    for entry in entries:
-        out.write(between + json.dumps(entry))
-        between = ",\n"
+    try:
+        for entry in entries:
+            out.write(between + json.dumps(entry))
+            between = ",\n"
+    except (XfrmError, KeyboardInterrupt) as why:
+        error = told(why) if isinstance(why, XfrmError) else "interrupted"
+        out.write(f'\n], "error": {json.dumps(error)}}}\n')
+        out.flush()
+        raise
     out.write("\n]}\n")
 
 

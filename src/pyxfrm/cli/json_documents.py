@@ -23,6 +23,12 @@ _TEXT_COUNTS: Rows = {
     "bytes": ("number", "through it"),
     "packets": ("number", "through it"),
 }
+_CUT_SHORT: Rows = {
+    "error?": (
+        "text",
+        "why the list may lack entries or have some twice; the exit status is not 0",
+    ),
+}
 _PACKET_COUNTS: Rows = {
     "received": ("number", "packets that arrived"),
     "duplicates?": ("number", "of them, such as had arrived before"),
@@ -340,7 +346,7 @@ DOCUMENTS = (
     Document(
         "state list",
         "SAs, newest first, written as they come",
-        {"states": ("[SA]", "all that match")},
+        {"states": ("[SA]", "all that match"), **_CUT_SHORT},
     ),
     Document("state get", "one SA; of state allocspi, too", {"state": ("SA", "it")}),
     Document(
@@ -356,7 +362,7 @@ DOCUMENTS = (
     Document(
         "policy list",
         "policies, written as they come",
-        {"policies": ("[policy]", "all that match")},
+        {"policies": ("[policy]", "all that match"), **_CUT_SHORT},
     ),
     Document("policy get", "one policy", {"policy": ("policy", "it")}),
     Document(

@@ -31,7 +31,8 @@ Made by `xfrm schema --markdown`; `xfrm schema` gives the same as a JSON Schema.
 added; none changes its meaning or goes. What is not there is absent: members with a `?` may be.
 
 Addresses and networks are text (`"192.0.2.1"`, `"10.1.0.0/16"`). Kinds are the words of the command line (`"esp"`, `"tunnel"`, `"out"`); a number that has no word stays a
-number in text. Times are seconds since the epoch. Where events were lost, `monitor` says so on stderr.
+number in text. Times are seconds since the epoch. A list that is written as it comes and fails on the way ends with `error`, which says why: it may lack entries or have some
+twice, and the exit status is not 0. Where events were lost, `monitor` says so on stderr.
 """
 
 
@@ -133,8 +134,12 @@ def _rows(rows: Rows) -> Iterator[str]:
     yield "| member | type | |"
     yield "|---|---|---|"
     for name, (kind, about) in rows.items():
-        mark = "?" if name.endswith("?") else ""
-        yield f"| `{name.rstrip('?')}`{mark} | {_told(kind)} | {about} |"
+        yield f"| {_named(name)} | {_told(kind)} | {about} |"
+
+
+def _named(row: str) -> str:
+    name = row.rstrip("?")
+    return f"`{name}`{row[len(name) :]}"
 
 
 def markdown() -> str:
@@ -142,7 +147,7 @@ def markdown() -> str:
     lines = [_HEAD, "## Documents", "", "| command | | members |", "|---|---|---|"]
     for document in DOCUMENTS:
         members = ", ".join(
-            f"`{name.rstrip('?')}`: {_told(kind)}" for name, (kind, _) in document.rows.items()
+            f"{_named(name)}: {_told(kind)}" for name, (kind, _) in document.rows.items()
         )
         many = " (a line each)" if document.lines else ""
         lines.append(f"| `xfrm {document.command}` | {document.about}{many} | {members} |")
@@ -150,7 +155,7 @@ def markdown() -> str:
     lines += _rows(next(one.rows for one in DOCUMENTS if one.command == "monitor"))
     lines += ["", "and, by `event`:", "", "| event | members |", "|---|---|"]
     for name, rows in EVENTS.items():
-        members = ", ".join(f"`{row}`: {_told(kind)}" for row, (kind, _) in rows.items())
+        members = ", ".join(f"{_named(row)}: {_told(kind)}" for row, (kind, _) in rows.items())
         lines.append(f"| `{name}` | {members} |")
     for name, (about, rows) in OBJECTS.items():
         lines += ["", f"## {name}", "", about, "", *_rows(rows)]
