@@ -39,7 +39,7 @@ MARKS = {
     ),
     None: (
         "cannot tell",
-        "no SA here to find out by: take care, as if marks were matched by mask",
+        "no SA to find out by was seen: take care, as if marks were matched by mask",
     ),
 }
 
