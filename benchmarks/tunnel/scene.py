@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.relocation.scene import sh
 from pyxfrm.client import Request, Xfrm, verbs
 from pyxfrm.model import Action, Direction, Policy, ip, network
+from pyxfrm.relocation import haste
 from pyxfrm.transport.netns import in_netns, open_netns
 from pyxfrm.tunnel import Keys, Point, Static
 
@@ -28,7 +29,7 @@ _UDP_ENCAP, _ESPINUDP = 100, 2
 _V4 = ("192.0.2.{}", 24)
 _V6 = ("2001:db8::{}", 64)
 COUNT = 4
-DRAIN = 0.02  # seconds for packets that have their SA, but have not left
+DRAIN = 0.001  # seconds for packets that have their SA, but have not left; and as much again (haste.wait)
 
 
 def addresses(name: str) -> list[str]:
@@ -114,11 +115,13 @@ def first() -> Static:
 
 
 class Mover:
-    """Moves both sides together, the receivers first; a batch of requests is one send. What is to be sent meanwhile waits, on each side by its own means:
+    """Moves both sides together, one direction after the other, the receiver first; a batch of requests is one send. What is to be sent in a direction
+    waits while it moves, on each side by its own means:
 
-    ours     behind a block policy in the place of the real one, as the end was told to ``hold``
     theirs   in the kernel's policy queue: a template that no SA has, a moment for packets under way, the SA, and the real policy as the kick
-             (`hold` of docs/relocation.md)
+             (`hold` of docs/relocation.md); we take what comes to our old place for a while
+    ours     behind a block policy in the place of the real one, as the end was told to ``hold``; the kernel has one place only, so what is
+             under way must arrive before it moves
     """
 
     def __init__(self, view: Static, ours: Xfrm, theirs: Xfrm) -> None:
@@ -130,20 +133,28 @@ class Mover:
         """One move of both ends."""
         view, new = self.view, self.view.moved(here, there)
         theirs, theirs_new = view.mirror(), new.mirror()
-        our_out, our_in = view.migrations(new)
-        their_out, their_in = theirs.migrations(theirs_new)
-        hold, block = _holding(theirs), replace(_out(view), action=Action.BLOCK, templates=())
-        _all(self.ours, verbs.migrate_sa(our_in), verbs.update_policy(block))
-        _all(self.theirs, verbs.update_policy(hold))
-        time.sleep(DRAIN)
-        policies = map(verbs.update_policy, theirs_new.policies())
-        _all(self.theirs, verbs.migrate_sa(their_in), verbs.migrate_sa(their_out), *policies)
-        policies = map(verbs.update_policy, new.policies())
-        _all(self.ours, verbs.migrate_sa(our_out), *policies)
+        block = replace(_out(view), action=Action.BLOCK, templates=())
+        (our_out, our_in), (their_out, their_in) = _halves(view, new), _halves(theirs, theirs_new)
+        _all(self.ours, our_in)
+        _all(self.theirs, [verbs.update_policy(_holding(theirs))])
+        haste.wait(DRAIN)
+        _all(self.theirs, their_out)
+        _all(self.ours, [verbs.update_policy(block)])
+        haste.wait(DRAIN)
+        _all(self.theirs, their_in)
+        _all(self.ours, our_out)
         self.view = new
 
 
-def _all(xfrm: Xfrm, *requests: Request[Any]) -> None:
+def _halves(view: Static, new: Static) -> tuple[list[Request[Any]], list[Request[Any]]]:
+    """The requests that move what goes out, and what comes in: an SA, and its policies."""
+    out, into = ([verbs.migrate_sa(one)] for one in view.migrations(new))
+    for policy in new.policies():
+        (out if policy.dir is Direction.OUT else into).append(verbs.update_policy(policy))
+    return out, into
+
+
+def _all(xfrm: Xfrm, requests: Iterable[Request[Any]]) -> None:
     for ticket in xfrm.batch(requests):
         ticket.result()
 
