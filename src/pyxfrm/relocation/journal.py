@@ -20,12 +20,14 @@ import json
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pyxfrm.closing import Closing
 from pyxfrm.errors import TransportError, UsageError
 from pyxfrm.model import SaId
 from pyxfrm.relocation import record
@@ -125,8 +127,8 @@ class Entry:
         return self.state not in TERMINAL and not self.abandoned
 
 
-class Journal:
-    """The journal in a file, made if it is not there.
+class Journal(Closing):
+    """The journal in a file, made if it is not there. It closes itself, too, when nobody has it any more.
 
     ``boot``     name of this run of the machine
     ``durable``  False: do not wait for the disk (rehearsals)
@@ -146,6 +148,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._closing = weakref.finalize(self, self._db.close)
             self._set_up(durable)
             path.chmod(0o600)
         except (OSError, sqlite3.Error) as why:
@@ -168,7 +171,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self._closing()
 
     # -- locks -------------------------------------------------------------------------------------
 
