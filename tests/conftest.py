@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from pathlib import Path
+from shlex import join
+from shutil import which
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
-from pyxfrm.lab import Lab, LabError
+from pyxfrm.lab import Lab, LabError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +35,34 @@ def _booted(version: str) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def lab72() -> Iterator[Lab]:
+def _ip_and_tc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where this machine has no ip or tc, those of the lab stand in: guests find programs where their host does."""
+    if which("ip") and which("tc"):
+        yield
+        return
+    try:
+        *loader, program = fetch.iproute2().argv
+    except LabError:  # without a lab, which says so itself
+        yield
+        return
+    folder = tmp_path_factory.mktemp("iproute2")
+    for name in ("ip", "tc"):
+        found = next(Path(program).parents[1].glob(f"*bin/{name}"))
+        (folder / name).write_text(f'#!/bin/sh\nexec {join([*loader, str(found)])} "$@"\n')
+        (folder / name).chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(folder), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session")
+def lab72(_ip_and_tc: None) -> Iterator[Lab]:
     """Linux 7.2, which has XFRM_MSG_MIGRATE_STATE."""
     yield from _booted("7.2")
 
 
 @pytest.fixture(scope="session")
-def lab612() -> Iterator[Lab]:
+def lab612(_ip_and_tc: None) -> Iterator[Lab]:
     """Linux 6.12, which has not."""
     yield from _booted("6.12")
 

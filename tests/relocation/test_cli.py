@@ -104,7 +104,12 @@ def test_json_and_events(command: Command) -> None:
 NOWHERE = ("--from-local", "192.0.2.99", "--to-local", str(B), "--listen", "0")
 
 
-def test_a_refusal_is_a_line_for_each_reason(command: Command) -> None:
+def test_a_refusal_is_a_line_for_each_reason(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = command.folder / "tc"  # that there is none would be a reason, too
+    program.touch(0o700)
+    monkeypatch.setenv("PATH", str(command.folder), prepend=os.pathsep)
     assert command(*NOWHERE) == 2
     assert command.out == ""
     assert len(command.err.splitlines()) == 1
