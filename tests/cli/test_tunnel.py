@@ -17,9 +17,10 @@ import pytest
 from pyxfrm.cli import main
 from pyxfrm.cli.complete import candidates
 from pyxfrm.cli.manpage import page
+from pyxfrm.cli.tunnel_view import Ending
 from pyxfrm.client import Xfrm
 from pyxfrm.model import Encap, ip, network
-from pyxfrm.tunnel import Keys, Point, Static
+from pyxfrm.tunnel import Keys, Loop, Point, Static
 from pyxfrm.tunnel.names import socket_of
 from tests.tunnel.pair import free_port
 
@@ -238,3 +239,11 @@ def test_the_words_are_in_help_manual_and_completion(capsys: pytest.CaptureFixtu
     assert "xfrm tunnel pair" in page()
     assert {"run", "pair", "keys", "list"} <= set(candidates(["tunnel"]))
     assert {"tun", "stream", "keys"} <= set(candidates(["tunnel", "run"]))
+
+
+def test_a_signal_before_the_loop_has_begun_ends_it_at_once_and_a_second_one_the_set_up() -> None:
+    with Ending() as ending, Loop() as loop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ending.run(loop, None)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)

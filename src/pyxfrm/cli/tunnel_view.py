@@ -35,10 +35,11 @@ class Sources:
 
 
 class Ending:
-    """Ctrl-C and SIGTERM while this is entered: they end what is being set up, and later the loop, in good order."""
+    """Ctrl-C and SIGTERM while this is entered: they end the loop in good order; it ends at once where it has not begun. A second one ends the set-up itself."""
 
     def __init__(self) -> None:
         self.loop: Loop | None = None
+        self.asked = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -50,15 +51,18 @@ class Ending:
             signal.signal(number, handler)
 
     def _stop(self, _: int, __: FrameType | None) -> None:
-        if self.loop is None:
+        if self.loop is not None:
+            self.loop.stop()
+        elif self.asked:
             raise KeyboardInterrupt
-        self.loop.stop()
+        self.asked = True
 
     def run(self, loop: Loop, seconds: float | None) -> None:
         """Run the loop; a signal stops it."""
         self.loop = loop
         try:
-            loop.run(seconds)
+            if not self.asked:
+                loop.run(seconds)
         finally:
             self.loop = None
 
@@ -83,7 +87,7 @@ def follow(
             ending.run(loop, seconds)
         if source is not None:
             source.stop()
-            ending.run(loop, _GRACE)
+            loop.run(_GRACE)
             view.second()
             view.answers()
 

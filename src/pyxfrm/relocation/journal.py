@@ -147,7 +147,12 @@ class Journal(Closing):
         self.clock = clock
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db = sqlite3.connect(
+                path,
+                isolation_level=None,
+                timeout=5.0,
+                check_same_thread=False,  # whoever drops it last closes it
+            )
             self._closing = weakref.finalize(self, self._db.close)
             self._set_up(durable)
             path.chmod(0o600)
