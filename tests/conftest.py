@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from pathlib import Path
 from shlex import join
 from shutil import which
 from typing import TYPE_CHECKING
@@ -40,16 +39,14 @@ def _ip_and_tc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if which("ip") and which("tc"):
         yield
         return
+    folder = tmp_path_factory.mktemp("iproute2")
     try:
-        *loader, program = fetch.iproute2().argv
+        for name in ("ip", "tc"):
+            (folder / name).write_text(f'#!/bin/sh\nexec {join(fetch.iproute2(name).argv)} "$@"\n')
+            (folder / name).chmod(0o755)
     except LabError:  # without a lab, which says so itself
         yield
         return
-    folder = tmp_path_factory.mktemp("iproute2")
-    for name in ("ip", "tc"):
-        found = next(Path(program).parents[1].glob(f"*bin/{name}"))
-        (folder / name).write_text(f'#!/bin/sh\nexec {join([*loader, str(found)])} "$@"\n')
-        (folder / name).chmod(0o755)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(folder), prepend=os.pathsep)
         yield

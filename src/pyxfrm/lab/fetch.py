@@ -140,13 +140,13 @@ def own(image: Path, modules: Path | None = None) -> Kernel:
     return Kernel(image.absolute(), find_tree(modules.absolute()) if modules else None, options)
 
 
-def iproute2() -> Tool:
-    """Debian sid's ``ip``, with its libraries, to be run as an oracle. Fetched if not cached."""
+def iproute2(name: str = "ip") -> Tool:
+    """Debian sid's ``ip``, with its libraries, to be run as an oracle; or another of iproute2's programs. Fetched if not cached."""
     _check_machine()
     place = _entry("iproute2", lambda made, _: _make_iproute2(made))
     root = place / "root"
     loader = _first(root, "usr/lib*/**/ld-linux-x86-64.so.2", "ld-linux-x86-64.so.2")
-    program = _first(root, "usr/*bin/ip", "ip")
+    program = _first(root, f"usr/*bin/{name}", name)
     libraries = f"{loader.parent}:{root / 'usr/lib/x86_64-linux-gnu'}"
     return Tool((str(loader), "--library-path", libraries, str(program)), _about(place))
 
