@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -49,8 +50,9 @@ def until(pair: Pair, done: Callable[[], bool]) -> None:
 def stream_through(pair: Pair, *moves: Callable[[], None], rate: float = 2000) -> Stream:
     """A stream from left to right, and the moves one after the other while it flows; what is under way arrives."""
     stream = pair.a.stream(RIGHT4, rate=rate)
-    for number, move in enumerate((*moves, stream.stop), 1):
-        until(pair, lambda number=number: stream.sent >= 150 * number)  # type: ignore[misc]
+    for move in (*moves, stream.stop):
+        enough = stream.sent + 150  # since the last move: after a stall many are sent at once
+        until(pair, lambda enough=enough: stream.sent >= enough)  # type: ignore[misc]
         pair.loop.after(0, move)
         pair.loop.turn(0)
     settle(pair)
@@ -115,8 +117,7 @@ def test_a_stream_loses_nothing_while_both_ends_move(places: tuple[str, ...]) ->
 def test_one_end_moves_behind_a_nat_and_the_nat_changes_its_mapping() -> None:
     here, there, inside, outside = (point(f"127.0.0.{n}") for n in (1, 2, 5, 6))
     again = point("127.0.0.7")
-    with Pair(here, there) as pair:
-        nat = Nat(pair.loop, inside, outside, here, there)
+    with Pair(here, there) as pair, closing(Nat(pair.loop, inside, outside, here, there)) as nat:
 
         def behind() -> None:
             pair.other = pair.other.move(pair.at_right, there=outside)
@@ -131,7 +132,6 @@ def test_one_end_moves_behind_a_nat_and_the_nat_changes_its_mapping() -> None:
         nothing_went_wrong(pair, stream)
         assert ping.lost == 0
         assert nat.passed > 100
-        nat.close()
 
 
 def test_the_mapping_of_a_nat_is_told() -> None:
