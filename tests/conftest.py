@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from shlex import join
 from shutil import which
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # No deadlines: on a machine with other work they measure that work.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+# What a script starts with "&" ignores SIGINT, and so would every child that a test wants to end with one, for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _booted(version: str) -> Iterator[Lab]:
