@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
-from pyxfrm.engine.datapath.flow import decode, in_words, key, rows, selects, whole
+from pyxfrm.engine.datapath.flow import decode, in_words, key, rows, selects, uniform, whole
 from pyxfrm.esp import trim
 from tests.engine.datapath.support import packet4, packet6, udp
 from tests.engine.helpers import ANY4, v6
@@ -125,3 +125,27 @@ def test_whole(payloads: list[bytes], lie: int) -> None:
         assert not lie
     same = [packet4()] * 3
     assert whole(same)
+
+
+@given(
+    st.integers(12, 40),
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 255)), min_size=1, max_size=3),
+    st.integers(1, 4),
+    st.integers(0, 3),
+)
+def test_uniform(size: int, changes: list[tuple[int, int]], count: int, longer: int) -> None:
+    """As found out packet by packet and byte by byte."""
+    packets = [bytearray(packet4(payload=udp(data=b"12"))) for _ in range(count)]
+    for at, value in changes:
+        packets[-1][at % len(packets[-1])] = value
+    if longer == 3:
+        packets[0] += b"x"
+    told = [bytes(packet) for packet in packets]
+    first = told[0]
+    alike = all(
+        packet[0] == 0x45
+        and int.from_bytes(packet[2:4], "big") == len(packet) == len(first)
+        and packet[:4] + packet[6:10] + packet[12:size] == first[:4] + first[6:10] + first[12:size]
+        for packet in told
+    )
+    assert uniform(told, size) == (alike and size <= len(first))

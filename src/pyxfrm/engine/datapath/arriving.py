@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from struct import Struct
 
-from pyxfrm.engine.datapath.flow import whole
+from pyxfrm.engine.datapath.flow import uniform, whole
 from pyxfrm.engine.datapath.verdict import Action
 from pyxfrm.esp import Counter, Datagram, Drop, classify
 from pyxfrm.esp.ip import upper_layer
@@ -19,6 +19,7 @@ _FRAGMENT = 0x3FFF
 _UDP_HEADER = 8
 _PLAIN4 = 0x45  # IPv4, no options
 _KEYED = 52  # no shorter datagram surely has all that keys are made of
+_UP_TO_SPI = {b"\x32": 24, b"\x11": 32}  # bytes of an IPv4 datagram, by its protocol
 _telling = itemgetter(slice(6, 8), slice(9, 10), slice(12, 24))
 _length_and_spi = itemgetter(slice(24, 26), slice(28, 32))  # of a UDP header, and behind it
 _head4 = Struct(">BxH2xHxB2x12s").unpack_from  # length, fragment bits, protocol, addresses and SPI
@@ -54,6 +55,10 @@ def _arrival_key6(datagram: bytes) -> bytes | None:
 
 def rows(datagrams: Iterable[bytes]) -> Iterator[tuple[bytes | None, list[bytes]]]:
     """Datagrams that come one after the other and have the same :func:`arrival_key`, with it; most told by few comparisons."""
+    datagrams = list(datagrams)
+    if datagrams and uniform(datagrams, _UP_TO_SPI.get(datagrams[0][9:10], _KEYED)):
+        yield arrival_key(datagrams[0]), datagrams
+        return
     for (_, proto, _), group in groupby(datagrams, _telling):
         row = list(group)
         if whole(row) and (

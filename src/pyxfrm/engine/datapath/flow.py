@@ -22,7 +22,7 @@ from pyxfrm.esp.ip import header_length
 if TYPE_CHECKING:
     from pyxfrm.abi.structs import Selector
 
-__all__ = ["decode", "in_words", "key", "rows", "selects", "whole"]
+__all__ = ["decode", "in_words", "key", "rows", "selects", "uniform", "whole"]
 
 _TCP, _UDP, _ICMP, _GRE, _ICMPV6 = 6, 17, 1, 47, 58
 _PORTED = frozenset((_TCP, _UDP, 136, 132))
@@ -39,9 +39,11 @@ _KEYED, _KEYED6, _KEYED_ICMPV6 = (
 _common4 = struct.Struct(">6xHxB2x12s").unpack_from
 _PORTED_BYTES = frozenset(bytes((proto,)) for proto in _PORTED)
 _telling = itemgetter(slice(0, 1), slice(6, 10), slice(12, 24))
-_first_and_total = itemgetter(slice(0, 1), slice(2, 4))
+_IDENT_AND_CHECKSUM = (4, 5, 10, 11)  # bytes of an IPv4 header that may differ within a flow
+_DS_FIELD = (1,)
 _pair = struct.Struct(">HH").unpack_from
 _PAD4 = bytes(12)
+_FLOW_BYTES = 24  # an IPv4 header without options, and ports
 
 
 def decode(packet: bytes, mark: int = 0, oif: int = 0) -> Flow | None:
@@ -125,8 +127,12 @@ def key(packet: bytes) -> Hashable | None:
 def rows(packets: Iterable[bytes]) -> Iterator[tuple[Hashable | None, list[bytes]]]:
     """Packets that come one after the other and have the same :func:`key`, with it.
 
-    Most are told by few comparisons: IPv4, the same bytes where fragment bits, protocol, addresses and ports are.
+    Most are told by few comparisons: all of one length and one flow; or IPv4, the same bytes where fragment bits, protocol, addresses and ports are.
     """
+    packets = list(packets)
+    if uniform(packets, _FLOW_BYTES) and packets[0][9:10] in _PORTED_BYTES:
+        yield key(packets[0]), packets
+        return
     for (first, _, _), group in groupby(packets, _telling):
         row = list(group)
         if first == b"\x45" and row[0][9:10] in _PORTED_BYTES:
@@ -138,11 +144,24 @@ def rows(packets: Iterable[bytes]) -> Iterator[tuple[Hashable | None, list[bytes
 
 def whole(packets: list[bytes]) -> bool:
     """Whether all are IPv4 packets without options and of one length, which is what their headers say. (Else they may be all right, too.)"""
-    lengths = set(map(len, packets))
-    if len(lengths) != 1:
+    return uniform(packets, 4, _DS_FIELD)
+
+
+def uniform(packets: list[bytes], size: int, free: tuple[int, ...] = _IDENT_AND_CHECKSUM) -> bool:
+    """Whether these are :func:`whole`, and alike in their first ``size`` bytes but for those at ``free`` (all below ``size``). Told by few calls, however many they are."""
+    if not packets or not size <= len(packets[0]) == _total(packets[0]):
         return False
-    says = lengths.pop().to_bytes(4, "big")[2:]
-    return set(map(_first_and_total, packets)) == {(b"\x45", says)}
+    if packets[0][0] != _PLAIN4 or len(set(map(len, packets))) != 1:
+        return False
+    starts = bytearray().join(map(itemgetter(slice(size)), packets))
+    blank = bytes(len(packets))
+    for at in free:
+        starts[at::size] = blank
+    return starts == starts[:size] * len(packets)
+
+
+def _total(packet: bytes) -> int:
+    return int.from_bytes(packet[2:4], "big")
 
 
 def selects(sel: Selector, flow: Flow) -> bool:
