@@ -296,6 +296,35 @@ def test_the_monitor_tells_until_it_is_stopped(tmp_path: Path, words: list[str])
 # -- help, manual, completion --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        (name, *verb, asked)
+        for name, verbs in VERBS.items()
+        for verb in ((), *((v,) for v in verbs if v))
+        for asked in ("-h", "--help")
+    ],
+)
+def test_help_is_had_by_its_options_too(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words[:-1], "help"]) == 0
+    by_word = capsys.readouterr()
+    assert main(list(words)) == 0
+    assert capsys.readouterr() == by_word
+
+
+def test_help_may_come_after_other_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["state", "add", "src", "192.0.2.1", "-h"]) == 0
+    assert capsys.readouterr().out == of("state", "add") + "\n"
+
+
+@pytest.mark.parametrize("name", ["man", "completion"])
+def test_small_commands_have_a_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"usage: xfrm {name}")
+
+
 def test_each_verb_has_a_help_and_every_word_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     for name, verbs in VERBS.items():
         assert main([name, "help"]) == 0

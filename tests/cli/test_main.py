@@ -33,6 +33,7 @@ def command(monkeypatch: pytest.MonkeyPatch, problem: BaseException | None) -> N
         (XfrmError("no luck"), 1, "xfrm: no luck\n"),
         (UsageError("nonsense"), 2, "xfrm: nonsense\n"),
         (KeyboardInterrupt(), 130, ""),
+        (FileNotFoundError(2, "No such file", "x"), 1, "xfrm: x: No such file\n"),
         (SystemExit(2), 2, ""),
         (SystemExit("words"), 1, ""),
     ],
@@ -112,3 +113,12 @@ def test_a_bare_eperm_is_told_with_what_is_missing_and_a_kernels_own_words_are_n
     assert "CAP_NET_ADMIN" in bare
     assert "CAP_NET_ADMIN" not in cli.told(RefusedError("XFRM_MSG_NEWSA", EPERM, "Not you"))
     assert "CAP_NET_ADMIN" not in cli.told(RefusedError("XFRM_MSG_NEWSA", EEXIST))
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full"])
+def test_streams_that_cannot_be_written_give_no_traceback(closed: str) -> None:
+    words = f"{sys.executable} -m pyxfrm.cli --version {closed}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=False)
+    full = closed == "> /dev/full"
+    told = "xfrm: standard output: No space left on device\n" if full else ""
+    assert (done.returncode, done.stderr) == (int(full), told)

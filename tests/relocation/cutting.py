@@ -73,9 +73,9 @@ class CutJournal(Journal):
         self.fuse.burn()
         super().enter(number, state, note, cuts)
 
-    def remember(self, number: int, undo: Undo) -> None:
+    def remember(self, number: int, undo: Undo) -> Undo:
         self.fuse.burn()
-        super().remember(number, undo)
+        return super().remember(number, undo)
 
     def forget(self, number: int, undo: Undo) -> None:
         self.fuse.burn()

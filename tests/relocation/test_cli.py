@@ -17,6 +17,7 @@ import pytest
 
 from pyxfrm.cli import main
 from pyxfrm.cli.schema import json_schema
+from pyxfrm.errors import TransportError
 from pyxfrm.relocation.ends import EngineEnd
 from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
@@ -32,16 +33,16 @@ MOVE = ("--from-local", str(A), "--to-local", str(B), "--listen", "0")
 class Command:
     """The command, with an engine and a journal of its own."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
-        self.capsys = capsys
+        self.capfd = capfd
         self.world = World(folder, *child())
         self.words = ["--engine", str(folder / "engine"), "--journal", str(folder / "journal.db")]
         self.out = self.err = ""
 
     def __call__(self, *words: str) -> int:
         status = main(["relocate", *self.words, *words])
-        self.out, self.err = self.capsys.readouterr()
+        self.out, self.err = self.capfd.readouterr()
         assert KEY[:6].hex() not in self.out + self.err
         assert "Traceback" not in self.err
         return status
@@ -52,9 +53,9 @@ class Command:
 
 @pytest.fixture
 def command(
-    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Command]:
-    made = Command(tmp_path_factory.mktemp("c"), capsys)
+    made = Command(tmp_path_factory.mktemp("c"), capfd)
     server = EngineServer(made.world.host, made.folder / "engine")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -189,7 +190,7 @@ def test_times_are_times(command: Command, words: tuple[str, str]) -> None:
 
 def test_status_and_resume(command: Command) -> None:
     cut_off(command, Wish(local=A, new_local=B))
-    assert command("--status") == 1
+    assert command("--status") == 4
     assert "cut off: resume or abort it" in command.out
     assert command(*MOVE) == 2
     assert "unfinished" in command.err
@@ -227,14 +228,14 @@ def test_a_terminal_sees_the_steps(command: Command) -> None:
     assert all(len(line) <= 80 for line in seen)
 
 
-def interrupt_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
-    """Ctrl-C when the relocation asks for the first counters."""
+def signal_at_first(monkeypatch: pytest.MonkeyPatch, number: int, times: int = 1) -> None:
+    """A signal when the relocation asks for the first counters."""
     left = [times]
 
     def counters(_: EngineEnd) -> dict[str, int]:
         while left[0]:
             left[0] -= 1
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return {}
 
     monkeypatch.setattr(EngineEnd, "counters", counters)
@@ -243,7 +244,7 @@ def interrupt_at_first(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
 def test_ctrl_c_waits_until_the_move_is_done(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt_at_first(monkeypatch, 1)
+    signal_at_first(monkeypatch, signal.SIGINT)
     assert command(*MOVE) == 130
     assert "finishing first" in command.err
     assert str(B) in command.sources()
@@ -251,9 +252,101 @@ def test_ctrl_c_waits_until_the_move_is_done(
 
 
 def test_a_second_ctrl_c_cuts_off(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupt_at_first(monkeypatch, 2)
+    signal_at_first(monkeypatch, signal.SIGINT, 2)
     assert command(*MOVE) == 130
     assert str(A) in command.sources()
-    assert command("--status") == 1
+    assert command("--status") == 4
     assert command("--resume") == 0
     assert str(B) in command.sources()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_wait_until_the_move_is_done_and_told(
+    command: Command, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    signal_at_first(monkeypatch, number)
+    assert command(*MOVE) == 128 + number
+    assert command.out.startswith("moved")
+    assert str(B) in command.sources()
+    assert command("--status") == 0
+
+
+def test_a_journal_that_fails_at_the_end_leaves_it_unfinished_and_says_so(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = Journal.enter
+
+    def fail(self: Journal, number: int, state: State, *more: Any) -> None:
+        if state is State.MOVED:
+            raise TransportError("journal: database or disk is full")
+        enter(self, number, state, *more)
+
+    monkeypatch.setattr(Journal, "enter", fail)
+    assert command(*MOVE) == 4
+    assert "database or disk is full" in command.err
+    assert "--resume goes on" in command.err
+    monkeypatch.setattr(Journal, "enter", enter)
+    assert command("--resume") == 0
+
+
+def test_a_history_that_fails_is_a_trouble_of_a_move_that_is_done(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TransportError("journal: database or disk is full")
+
+    monkeypatch.setattr(Journal, "conclude", fail)
+    assert command(*MOVE) == 0
+    assert "trouble: not in the history: journal: database or disk is full" in command.out
+
+
+def test_steps_that_nobody_can_be_told_do_not_stop_it(command: Command) -> None:
+    assert command(*MOVE, "--events", "/dev/full") == 0
+    assert "trouble: the listener failed at step 1: OSError: [Errno 28]" in command.out
+    assert str(B) in command.sources()
+
+
+def test_events_go_to_a_file_that_can_be_made(command: Command) -> None:
+    assert command(*MOVE, "--events", "/nonexistent/x") == 2
+    assert command.err == "xfrm: --events /nonexistent/x: No such file or directory\n"
+    assert str(A) in command.sources()
+
+
+@pytest.mark.parametrize(
+    ("shell", "status"),
+    [
+        ("{} > /dev/full", 0),  # the status tells how it ended, not whether that was heard
+        ("{} >&- 2>&-", 0),
+        ("{} | true; exit ${{PIPESTATUS[0]}}", 141),
+        ("{} --events - | true; exit ${{PIPESTATUS[0]}}", 141),
+    ],
+)
+def test_output_that_cannot_be_written_never_stops_it(
+    command: Command, shell: str, status: int
+) -> None:
+    words = " ".join([sys.executable, "-m", "pyxfrm.cli", "relocate", *command.words, *MOVE])
+    done = subprocess.run(
+        ["bash", "-c", shell.format(words)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == status, done
+    assert str(B) in command.sources()
+    assert command("--status") == 0
+
+
+def test_the_journal_as_json(command: Command) -> None:
+    assert command("--status", "--json") == 0
+    assert json.loads(command.out) == {"schema": 1, "relocations": []}
+    cut_off(command, Wish(local=A, new_local=B))
+    assert command("--status", "--json") == 4
+    told = json.loads(command.out)
+    assert undocumented(told) == []
+    assert [one["state"] for one in told["relocations"]] == ["moving"]
+    assert command("--resume") == 0
+    assert command("--history", "--json") == 0
+    told = json.loads(command.out)
+    assert undocumented(told) == []
+    assert told["relocations"][0]["outcome"]["state"] == "moved"

@@ -76,7 +76,7 @@ def test_sas_of_an_ike_daemon_are_left_alone_unless_forced(lab72: Lab) -> None:
 @pytest.mark.kernel
 def test_a_second_relocation_is_refused(lab72: Lab) -> None:
     found = lab72.call(GUEST + "busy", None)
-    assert found["status"]["status"] == 1
+    assert found["status"]["status"] == 4
     assert "another relocation is running" in found["second"]["err"]
     assert "another relocation is running" in found["resumed"]["err"]
     assert (found["second"]["status"], found["resumed"]["status"]) == (2, 2)

@@ -44,6 +44,7 @@ from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Strategy
 from pyxfrm.relocation.passes import migrations_by_policy
 from pyxfrm.relocation.run import Steps
+from pyxfrm.relocation.settings import Settings
 from pyxfrm.relocation.sight import Target
 from pyxfrm.relocation.steps import Outcome
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
@@ -88,6 +89,20 @@ def test_every_step_is_told(world: World) -> None:
     assert outcome.state is State.MOVED
     assert [moment.number for moment in heard] == list(range(1, len(heard) + 1))
     assert all(moment.took >= 0 and moment.at >= 0 for moment in heard)
+
+
+def test_a_listener_that_fails_stops_nothing_and_is_told_no_more(world: World) -> None:
+    heard: list[int] = []
+
+    def listener(moment: Moment) -> None:
+        heard.append(moment.number)
+        if moment.number == 2:
+            raise ValueError("no more room")
+
+    outcome = world.driver(listener=listener).relocate(world.plan(LOCAL))
+    assert outcome.state is State.MOVED
+    assert heard == [1, 2]
+    assert outcome.troubles == ("the listener failed at step 2: ValueError: no more room",)
 
 
 def test_the_history_has_the_outcome(world: World) -> None:
@@ -152,9 +167,8 @@ def test_a_setting_that_another_process_left_is_put_back_by_resume(world: World)
     journal = Journal(world.tmp / "journal.db", boot="boot", durable=False)
     number = journal.begin(["engine"], (plan,))
     journal.enter(number, State.MOVING)
-    driver = world.driver()
-    driver._number = number  # as the one that died
-    driver._do(SetSysctl(LARVAL_DROP, "0"))
+    dying = Settings(world.driver().ends, journal, number)
+    dying.set_sysctl(0, LARVAL_DROP, "0")
     assert world.settings[LARVAL_DROP] == "0"
     assert world.driver().resume().state is State.MOVED
     assert world.settings[LARVAL_DROP] == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pyxfrm.errors import UsageError
+from pyxfrm.errors import MalformedError, TransportError, UsageError
 from pyxfrm.relocation.facts import Facts
 from pyxfrm.relocation.journal import Journal, Undo, default_path
 from pyxfrm.relocation.machine import State
@@ -122,6 +123,91 @@ def test_a_file_that_is_no_journal_is_told_in_a_line(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all, but long enough to be looked at" * 40)
     with pytest.raises(UsageError, match="journal"):
         Journal(path)
+
+
+def changed(journal: Journal, *statements: str) -> Path:
+    """The journal's file, closed and edited."""
+    journal.close()
+    with contextlib.closing(sqlite3.connect(journal.path)) as db:
+        for statement in statements:
+            db.execute(statement)
+        db.commit()
+    return journal.path
+
+
+def test_a_journal_of_a_newer_version_is_left_alone(journal: Journal) -> None:
+    path = changed(journal, "PRAGMA user_version=7")
+    with pytest.raises(
+        UsageError, match="of version 7, and this is for version 1; use the program"
+    ):
+        Journal(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (7,)
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="of another program"):
+        Journal(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("/dev/null", "not a file"), ("/", "not a file"), ("/proc/x", "No such file")]
+)
+def test_what_is_no_file_is_told_and_left_alone(path: str, why: str) -> None:
+    mode = Path(path).stat().st_mode if Path(path).exists() else None
+    with pytest.raises(UsageError, match=why):
+        Journal(Path(path))
+    assert mode is None or Path(path).stat().st_mode == mode
+
+
+def test_a_broken_file_is_told_in_a_line(journal: Journal) -> None:
+    for _ in range(20):
+        journal.enter(journal.begin([os.urandom(4).hex()], (PLAN,)), State.MOVED)
+    path = changed(journal, "PRAGMA journal_mode=DELETE")
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + bytes([255]) * (len(data) - 4096))
+    broken = Journal(path, boot="one")
+    for work in (broken.history, lambda: broken.unfinished("x"), lambda: broken.begin(["x"], ())):
+        with pytest.raises(TransportError, match=r"malformed.*xfrm doctor"):
+            work()
+
+
+@pytest.mark.parametrize(
+    "edit", ["plans='[]x'", "state='weird'", "cuts='[1]'", "outcome='{'", "plans='{\"X\":1}'"]
+)
+def test_an_edited_entry_is_told_in_a_line(journal: Journal, edit: str) -> None:
+    number = journal.begin(["4-1"], (PLAN,))
+    broken = Journal(changed(journal, f"UPDATE relocation SET {edit}"), boot="one")
+    with pytest.raises(MalformedError, match=f"relocation {number} cannot be read"):
+        broken.unfinished("4-1")
+
+
+def test_a_lock_that_cannot_be_taken_is_told_in_a_line(journal: Journal) -> None:
+    journal.path.with_name("journal.db.4-1.lock").mkdir()
+    with (
+        pytest.raises(UsageError, match=r"journal\.db\.4-1\.lock: Is a directory"),
+        journal.locked(["4-1"]),
+    ):
+        pass
+
+
+def test_it_stays_open_until_settings_are_put_back(journal: Journal) -> None:
+    number = journal.begin(["4-1"], (PLAN,))
+    undo = Undo(0, "sysctl", "x", "1")
+    journal.remember(number, undo)
+    journal.enter(number, State.MOVED)
+    entry = journal.unfinished("4-1")
+    assert entry is not None
+    assert entry.undos == (undo,)
+    assert entry.unfinished
+    journal.forget(number, undo)
+    assert journal.unfinished("4-1") is None
+    assert not journal.entry(number).unfinished
 
 
 def test_the_usual_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The ``xfrm`` command: picks the subcommand and turns what went wrong into one line and a status.
 
     0    done                          2    the command line makes no sense
-    1    an XfrmError, told in a line  130  Ctrl-C        141  whoever read our output has gone
+    1    an XfrmError, told in a line, or output that cannot be written
+    130  Ctrl-C                           141  whoever read our output has gone
 
 A subcommand is a row of `COMMANDS` and a function ``main(argv) -> int`` in a module of its own,
 imported only when it is called for: starting fast matters to people who type.
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Command", "main", "told"]
 
 _ABOUT = ("-h", "--help", "-V", "--version")
+_SHORT = ("man", "completion")  # their help is their summary
 
 
 class Command(NamedTuple):
@@ -67,6 +69,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _stand_in()
     try:
         status = _run(words)
         sys.stdout.flush()
@@ -78,9 +81,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it exits
         return 141
+    except OSError as why:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        print(f"xfrm: {why.filename or 'standard output'}: {why.strerror or why}", file=sys.stderr)
+        return 1
     except SystemExit as end:  # argparse has said what there is to say
         return end.code if isinstance(end.code, int) else 1
     return status
+
+
+def _stand_in() -> None:
+    """Where a standard stream is closed, /dev/null is in its place, before a socket or the journal gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def told(problem: XfrmError) -> str:
@@ -117,6 +137,11 @@ def _run(words: list[str]) -> int:
     if name not in COMMANDS:
         print(f"xfrm: no command {name!r}; `xfrm --help` lists them", file=sys.stderr)
         return 2
+    if name in _SHORT and rest[:1] in (["-h"], ["--help"]):
+        print(
+            f"usage: {f'xfrm {name} {COMMANDS[name].words}'.rstrip()}\n\n{COMMANDS[name].summary}"
+        )
+        return 0
     return _load(COMMANDS[name].target)(rest)
 
 

@@ -205,11 +205,30 @@ OBJECTS: dict[str, tuple[str, Rows]] = {
     "outcome": (
         "How a relocation ended.",
         {
-            "state": ("text", "moved, as before, lost"),
+            "state": ("text", "moved, as before, lost and blocked"),
             "lost": ("[text]", "SAs to re-establish"),
             "blocked": ("[text]", "policies that block now"),
             "troubles": ("[text]", "what went wrong on the way"),
             "account": ("[{number}]", "drops by counter, an object an end"),
+        },
+    ),
+    "relocation": (
+        "A relocation of the journal.",
+        {
+            "id": ("number", "its number"),
+            "netns": ("[text]", "the namespace of each end, or its engine"),
+            "wishes": ("[text]", "what was asked for, by end"),
+            "state": (
+                "text",
+                "planned, moving, returning, blocking, moved, as before, lost and blocked",
+            ),
+            "running": ("flag", "a process works on it"),
+            "abandoned": ("flag", "the machine was restarted in its middle"),
+            "unfinished": ("flag", "resume or abort it"),
+            "began": ("real", "when, seconds since the epoch"),
+            "ended?": ("real", "when; absent before"),
+            "put_back": ("[text]", "settings that are still to be put back"),
+            "outcome?": ("outcome", "how it ended"),
         },
     ),
     "step outcome": (
@@ -402,6 +421,11 @@ DOCUMENTS = (
         "relocate",
         "what was done",
         {"plans": ("[plan]", "an end each"), "outcome": ("outcome", "how it ended")},
+    ),
+    Document(
+        "relocate --history",
+        "the last relocations, newest first; of --status: what is unfinished",
+        {"relocations": ("[relocation]", "all of them")},
     ),
     Document(
         "relocate --events",

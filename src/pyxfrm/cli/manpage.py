@@ -57,9 +57,13 @@ an SA was lost, and its traffic is blocked.
 .B 4
 .BR doctor :
 errors.
+.BR relocate :
+it is unfinished;
+.B \\-\\-resume
+goes on.
 .TP
 .B 130
-Ctrl\\-C.
+Ctrl\\-C; 143 and 129 are SIGTERM and SIGHUP. A relocation ends first.
 .TP
 .B 141
 Whoever read the output has gone.

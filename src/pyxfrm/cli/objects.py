@@ -39,15 +39,16 @@ def run(name: str, options: Options, words: list[str]) -> int:
     """One command: the words after ``state``, ``policy``, ``monitor`` or ``migrate``."""
     if options.batch is not None:
         raise UsageError("-batch: the commands are in the file; it stands alone")
-    plain = not options.json and options.family is None
+    plain = not options.json and not options.about and options.family is None
     if plain and name in ("state", "policy") and tuple(words) in _LISTING:
         return _list(name, options, keys="nokeys" not in words)
     from pyxfrm.cli.grammar import VERBS
 
-    if words and words[0] in ("help", "-h", "--help"):
+    if options.about or words[:1] == ["help"]:
         from pyxfrm.cli import help as help_text
 
-        print(help_text.of(name))
+        verb = find_verb(name, words[0]) if words and "" not in VERBS[name] else None
+        print(help_text.of(name, verb))
         return 0
     if "" in VERBS[name]:
         return _do(name, "", options, words)

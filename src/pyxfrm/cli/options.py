@@ -7,6 +7,7 @@
 -b, -batch FILE     the commands in a file                      -force      with -batch: go on after a line that fails
 -t, -ts             monitor: the time of each event
 -4, -6, -f FAMILY   of this address family only             --unchecked take the SA that is found, though it is another
+-h, --help          tell of the command that is there, and do nothing
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _FLAGS = {
     "-json": "json",
     "--show-keys": "keys",
     "--unchecked": "unchecked",
+    "-h": "about",
+    "--help": "about",
 }
 _WITH_VALUE = {
     "-b": "batch",
@@ -92,11 +95,12 @@ OPTIONS = (
         "--unchecked",
         "delete, update or move the SA that is found by the name, even if it is another one",
     ),
+    ("--help", "tell of the command, and do nothing"),
 )
 
 
 class Options(NamedTuple):
-    """What was asked for. ``stats``: how often; ``stamp``: in front of events, "long" or "short" or "" for none."""
+    """What was asked for. ``stats``: how often; ``stamp``: in front of events, "long" or "short" or "" for none; ``about``: help, and nothing else."""
 
     batch: str | None = None
     go_on: bool = False
@@ -110,6 +114,7 @@ class Options(NamedTuple):
     timeout: float = _TIMEOUT
     unchecked: bool = False
     stamp: str = ""
+    about: bool = False
 
     @property
     def form(self) -> Form:
@@ -157,7 +162,7 @@ def take(words: list[str]) -> tuple[Options, list[str]]:
         if word == "--":
             rest += words[at:]
             break
-        if at > first and not word.startswith("--"):
+        if at > first and not word.startswith("--") and word != "-h":
             rest.append(word)
             continue
         word = _whole(word)
@@ -204,4 +209,5 @@ def _options(flags: dict[str, int], values: dict[str, str]) -> Options:
         timeout,
         "unchecked" in flags,
         "short" if "short" in flags else "long" if "long" in flags else "",
+        "about" in flags,
     )

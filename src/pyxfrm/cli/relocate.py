@@ -5,24 +5,25 @@
     xfrm relocate --status | --resume | --abort | --history
     xfrm relocate --watch wlan0 --from-local 192.0.2.10
 
-Exit status: 0 moved (or nothing was asked to move), 1 as before, 3 lost and blocked.
+The exit status tells how it ended: see `STATUS`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
+import os
 import sys
-import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from pyxfrm.cli import told as in_a_line
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
+from pyxfrm.cli.uncut import to_its_end
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
 from pyxfrm.relocation.blocks import Guard
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from pyxfrm.model import Address, SaId
     from pyxfrm.relocation.driver import Driver, Moment
     from pyxfrm.relocation.ends import End
-    from pyxfrm.relocation.journal import Journal
+    from pyxfrm.relocation.journal import Entry, Journal
     from pyxfrm.relocation.steps import Outcome
 
 __all__ = ["main", "parser"]
@@ -44,6 +45,16 @@ __all__ = ["main", "parser"]
 LONGEST = 60_000  # of a --delay, --drain or --listen, each in its unit
 AROUND = 0.3  # seconds before and after a move that a picture shows
 _STATUS = {State.MOVED: 0, State.AS_BEFORE: 1, State.LOST: 3}
+UNFINISHED = 4
+STATUS = """\
+exit status:
+  0    moved; of --abort: undone; of --dry-run: it could be done
+  1    as before, or the kernel could not be asked
+  2    refused: the command line or the plan says why; nothing was done
+  3    SAs were lost, and what they protected is blocked
+  4    unfinished: --resume goes on, --abort undoes it; of --status: so it is
+  130, 143, 129  Ctrl-C, SIGTERM, SIGHUP; heard when the relocation has ended
+"""
 
 
 def main(argv: list[str]) -> int:
@@ -66,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         "xfrm relocate",
         description="Move everything that belongs to an endpoint: SAs and policies.",
+        epilog=STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _endpoint_words(made)
     _manner_words(made)
@@ -288,8 +301,8 @@ class _Task:
         if self.words.events == "-":
             self._events = sys.stdout
         elif self.words.events:
-            self._events = open(self.words.events, "a")  # noqa: SIM115, PTH123  # closed by the stack
-            self.stack.callback(self._events.close)
+            self._events = _appended(self.words.events)
+            self.stack.callback(_closed, self._events)
         return Driver(self.ends, self.journal, listener=self._listen)
 
     def _listen(self, moment: Moment) -> None:
@@ -334,10 +347,38 @@ class _Task:
 
     def _carry_out(self, plans: tuple[Plan, ...]) -> int:
         self.listeners.clear()
-        with self._picture(plans), _to_its_end():
-            self._progress(f"{plans[0].wish}, {plans[0].strategy.value}")
-            outcome = self.driver.relocate(*plans)
-        return self._tell(outcome, plans)
+        with to_its_end():
+            with self._picture(plans):
+                self._progress(f"{plans[0].wish}, {plans[0].strategy.value}")
+                outcome = self._driven(lambda: self.driver.relocate(*plans))
+            return UNFINISHED if outcome is None else self._tell(outcome, plans)
+
+    def _driven(self, work: Callable[[], Outcome]) -> Outcome | None:
+        """What comes of it; None: it is unfinished, and that was told."""
+        try:
+            return work()
+        except UsageError:
+            raise  # refused before it began
+        except (XfrmError, KeyboardInterrupt) as why:
+            if not self._unfinished():
+                raise
+            if isinstance(why, XfrmError):
+                print(f"xfrm: {in_a_line(why)}", file=sys.stderr, flush=True)
+            self._tell_unfinished()
+            if isinstance(why, KeyboardInterrupt):
+                raise
+            return None
+
+    def _unfinished(self) -> bool:
+        """A journal that cannot be read may have something unfinished."""
+        try:
+            return self.driver.unfinished() is not None
+        except XfrmError:
+            return True
+
+    def _tell_unfinished(self) -> None:
+        what = "it is unfinished: xfrm relocate --resume goes on, --abort undoes it"
+        print(f"xfrm: {what} (with the same ends and --journal)", file=sys.stderr, flush=True)
 
     def _progress(self, title: str) -> None:
         """On a terminal: what is done, as it is done."""
@@ -386,9 +427,13 @@ class _Task:
 
         if self.words.json:
             made = {"plans": [plan_json(p) for p in plans], "outcome": told(outcome)}
-            print(json.dumps({"schema": SCHEMA, **made}, indent=2))
+            text = json.dumps({"schema": SCHEMA, **made}, indent=2)
         else:
-            print("\n".join(outcome_lines(outcome)))
+            text = "\n".join(outcome_lines(outcome))
+        _say(text)
+        if self._unfinished():
+            self._tell_unfinished()
+            return UNFINISHED
         return _STATUS[outcome.state]
 
     def resume(self) -> int:
@@ -401,30 +446,35 @@ class _Task:
 
     def _go_on(self, *, abort: bool) -> int:
         self._progress("undoing what was cut off" if abort else "finishing what was cut off")
-        with _to_its_end():
-            outcome = self.driver.resume(abort=abort)
-        self._tell(outcome, ())
-        wanted = State.AS_BEFORE if abort else State.MOVED
-        return 0 if outcome.state is wanted else _STATUS[outcome.state] or 1
+        with to_its_end():
+            outcome = self._driven(lambda: self.driver.resume(abort=abort))
+            if outcome is None:
+                return UNFINISHED
+            status = self._tell(outcome, ())
+            wanted = State.AS_BEFORE if abort else State.MOVED
+            if status == _STATUS[outcome.state]:
+                return 0 if outcome.state is wanted else status or 1
+            return status
 
     def status(self) -> int:
         """Whether something is unfinished here."""
-        from pyxfrm.relocation.show import entry_lines
-
         entry = self.driver.unfinished()
-        print("nothing is unfinished here" if entry is None else "\n".join(entry_lines(entry)))
-        return 0 if entry is None else 1
+        self._show_entries([] if entry is None else [entry], "nothing is unfinished here")
+        return 0 if entry is None else UNFINISHED
 
     def history(self) -> int:
         """The last relocations."""
-        from pyxfrm.relocation.show import entry_lines
-
-        entries = self.journal.history()
-        for entry in entries:
-            print("\n".join(entry_lines(entry)))
-        if not entries:
-            print("nothing was relocated yet")
+        self._show_entries(self.journal.history(), "nothing was relocated yet")
         return 0
+
+    def _show_entries(self, entries: list[Entry], none: str) -> None:
+        from pyxfrm.relocation.show import entry_json, entry_lines
+
+        if self.words.json:
+            found = [entry_json(entry) for entry in entries]
+            print(json.dumps({"schema": SCHEMA, "relocations": found}, indent=2))
+            return
+        print("\n".join(line for entry in entries for line in entry_lines(entry)) or none)
 
     def watch(self) -> int:
         """Follow an interface until Ctrl-C."""
@@ -482,27 +532,28 @@ class _Task:
         return 0
 
 
-@contextmanager
-def _to_its_end() -> Iterator[None]:
-    """Ctrl-C is heard when the relocation has ended; a second one cuts it off, for --resume to go on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[bool] = []
-
-    def wait(*_: object) -> None:
-        if came:
-            raise KeyboardInterrupt
-        came.append(True)
-        print("\nxfrm: finishing first; again to cut off (--resume goes on)", file=sys.stderr)
-
-    was = signal.signal(signal.SIGINT, wait)
+def _say(text: str) -> None:
+    """The outcome, on stdout. Where that cannot be written the status still tells how it ended."""
     try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, was)
-    if came:
-        raise KeyboardInterrupt
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as why:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it is tried again at the exit
+        with suppress(OSError):
+            print(f"xfrm: standard output: {why.strerror}", file=sys.stderr)
+
+
+def _appended(path: str) -> IO[str]:
+    try:
+        return Path(path).open("a")
+    except OSError as why:
+        raise UsageError(f"--events {path}: {why.strerror}") from None
+
+
+def _closed(file: IO[str]) -> None:
+    with suppress(OSError):  # the disk is full: that is among the troubles already
+        file.close()
 
 
 def _write(path: str, text: str) -> None:

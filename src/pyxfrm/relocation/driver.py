@@ -13,15 +13,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from typing import Any, TypeVar
 
 from pyxfrm.client import Request, Ticket, verbs
-from pyxfrm.errors import RefusedError, UsageError, XfrmError
+from pyxfrm.errors import RefusedError, TransportError, UsageError, XfrmError
 from pyxfrm.model import PolicyId, SaId
-from pyxfrm.relocation import haste, record
+from pyxfrm.relocation import haste
 from pyxfrm.relocation.commands import (
     DONE,
     UNKNOWN,
@@ -50,13 +50,13 @@ from pyxfrm.relocation.commands import (
     UpdatePolicy,
     Wait,
 )
-from pyxfrm.relocation.dual import Rule
 from pyxfrm.relocation.ends import End
 from pyxfrm.relocation.footprint import Footprint, whole
-from pyxfrm.relocation.journal import Entry, Undo
+from pyxfrm.relocation.journal import Entry
 from pyxfrm.relocation.journal import Journal as JournalFile
 from pyxfrm.relocation.moves import Plan
 from pyxfrm.relocation.run import Steps
+from pyxfrm.relocation.settings import Settings
 from pyxfrm.relocation.steps import Outcome, relocate, resume
 
 __all__ = ["Driver", "Listener", "Moment", "request_for", "told"]
@@ -122,7 +122,8 @@ def _below(command: Below, ticket: Ticket[Any]) -> Answer:
 class Driver:
     """Relocates over ``ends`` (one machine, or the two of a pair), with a journal.
 
-    ``listener``  is told of every step
+    ``listener``  is told of every step. What it raises does not stop a relocation: it is among the outcome's troubles, and the
+                  listener is told no more
     ``on_lost``   is told of an outcome with SAs that must be re-established at the IKE level, whoever finds that out: the one
                   that relocates or the one that resumes. All is in the journal and the lock is free by then, so it may take
                   its time, raise, or start another relocation
@@ -147,6 +148,8 @@ class Driver:
         self.hurry = hurry
         self.sleep = sleep
         self._number = 0
+        self._settings = Settings(self.ends, journal, 0)
+        self._deaf = ""
         self._steps = 0
         self._began = 0.0
 
@@ -158,14 +161,14 @@ class Driver:
             raise UsageError(f"relocation: {len(plans)} plans for {len(self.ends)} ends")
         for plan in plans:
             plan.check()
-        with self.journal.locked(self._places):
+        with self._alone():
             self._number = self.journal.begin(self._places, plans)
             outcome = self._finish(relocate(plans))
         return self._report(outcome)
 
     def resume(self, *, abort: bool = False) -> Outcome:
         """Finish what was cut off; ``abort``: undo it. UsageError if nothing was."""
-        with self.journal.locked(self._places):
+        with self._alone():
             entry = self.unfinished()
             if entry is None:
                 verb = "abort" if abort else "resume"
@@ -191,6 +194,14 @@ class Driver:
                 return entry
         return None
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.journal.locked(self._places))
+            for end in self.ends:
+                stack.enter_context(end.alone())
+            yield
+
     @property
     def _places(self) -> tuple[str, ...]:
         return tuple(end.identity for end in self.ends)
@@ -198,11 +209,20 @@ class Driver:
     # -- the loop ----------------------------------------------------------------------------------
 
     def _finish(self, steps: Steps[Outcome]) -> Outcome:
+        """To the end, with settings put back on every way out."""
+        self._settings = Settings(self.ends, self.journal, self._number)
+        self._deaf = ""
         try:
             outcome = self.run(steps)
-        finally:
-            self._put_back()
-        self.journal.conclude(self._number, told(outcome))
+        except BaseException:
+            self._settings.put_back()
+            raise
+        troubles = (*self._settings.put_back(), *filter(None, (self._deaf,)))
+        outcome = replace(outcome, troubles=(*outcome.troubles, *troubles))
+        try:
+            self.journal.conclude(self._number, told(outcome))
+        except TransportError as why:  # it is over all the same
+            return replace(outcome, troubles=(*outcome.troubles, f"not in the history: {why}"))
         return outcome
 
     def run(self, steps: Steps[T]) -> T:
@@ -224,9 +244,14 @@ class Driver:
 
     def _tell(self, command: Command, reply: Any, began: float) -> None:
         self._steps += 1
-        if self.listener is not None:
-            took = time.monotonic() - began
-            self.listener(Moment(self._steps, began - self._began, took, command, reply))
+        if self.listener is None or self._deaf:
+            return
+        took = time.monotonic() - began
+        moment = Moment(self._steps, began - self._began, took, command, reply)
+        try:
+            self.listener(moment)
+        except Exception as why:  # noqa: BLE001  # whatever it is: nobody who looks on may stop us half-way
+            self._deaf = f"the listener failed at step {self._steps}: {type(why).__name__}: {why}"
 
     # -- one command -------------------------------------------------------------------------------
 
@@ -310,52 +335,26 @@ class Driver:
     @_do.register
     def _(self, command: SetSysctl) -> Failed | None:
         if command.value is None:
-            self._put_back("sysctl", command.name, command.end)
+            self._settings.put_back("sysctl", command.name, command.end)
             return None
-        end = self.ends[command.end]
-        try:
-            was = end.read_sysctl(command.name)
-            undo = Undo(command.end, "sysctl", command.name, was)
-            self.journal.remember(self._number, undo)
-            end.write_sysctl(command.name, command.value)
-        except OSError as why:
-            return Failed(why.errno or errno.EIO, why.strerror or str(why))
-        return None
+        return _tried(
+            lambda: self._settings.set_sysctl(command.end, command.name, command.value or "")
+        )
 
     @_do.register
     def _(self, command: DualAccept) -> Failed | None:
         if not command.on:
-            self._put_back("tc", command.rule.device, command.end)
+            self._settings.put_back("tc", command.rule.device, command.end)
             return None
-        end = self.ends[command.end]
-        try:
-            rule = end.settled(command.rule)
-            undo = Undo(command.end, "tc", rule.device, record.dumps(rule))
-            self.journal.remember(self._number, undo)
-            end.dual_accept(rule, on=True)
-        except OSError as why:
-            return Failed(why.errno or errno.EIO, why.strerror or str(why))
-        return None
+        return _tried(lambda: self._settings.accept_both(command.end, command.rule))
 
-    def _put_back(self, kind: str | None = None, name: str = "", end: int = 0) -> None:
-        """Undo what was changed: one thing, or all that is left."""
-        for undo in self.journal.undos(self._number):
-            if kind is not None and (undo.kind, undo.name, undo.end) != (kind, name, end):
-                continue
-            try:
-                self._undo(undo)
-            except (OSError, XfrmError):
-                continue  # it stays in the journal, for the next one to try
-            self.journal.forget(self._number, undo)
 
-    def _undo(self, undo: Undo) -> None:
-        end = self.ends[undo.end]
-        if undo.kind == "sysctl":
-            end.write_sysctl(undo.name, undo.was)
-            return
-        rule = record.loads(undo.was)
-        assert isinstance(rule, Rule)  # noqa: S101  # only rules are written with this kind
-        end.dual_accept(rule, on=False)
+def _tried(change: Callable[[], None]) -> Failed | None:
+    try:
+        change()
+    except OSError as why:
+        return Failed(why.errno or errno.EIO, why.strerror or str(why))
+    return None
 
 
 def _there(ticket: Ticket[Any], absent: int) -> Any:

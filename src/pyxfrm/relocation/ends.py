@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pyxfrm.client import Xfrm
+from pyxfrm.errors import UsageError
 from pyxfrm.relocation import dual
 from pyxfrm.relocation.facts import parse_xfrm_stat
 from pyxfrm.transport.netns import Netns, in_netns, open_netns
@@ -24,6 +27,8 @@ from pyxfrm.transport.netns import Netns, in_netns, open_netns
 __all__ = ["End", "EngineEnd", "KernelEnd"]
 
 T = TypeVar("T")
+
+_NETNS = "/proc/thread-self/ns/net"  # of the thread that opens it, wherever it has gone
 
 
 class End(Protocol):
@@ -55,6 +60,9 @@ class End(Protocol):
     def counters(self) -> dict[str, int]:
         """/proc/net/xfrm_stat; {} where there is none."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one that relocates there, whatever journals are kept. UsageError if somebody else does."""
+
 
 class KernelEnd:
     """A network namespace of this machine. ``netns``: as for :class:`~pyxfrm.client.Xfrm`."""
@@ -76,7 +84,7 @@ class KernelEnd:
     @property
     def identity(self) -> str:
         """Device and inode of the namespace."""
-        found = self.within(lambda: Path("/proc/thread-self/ns/net").stat())
+        found = self.within(lambda: Path(_NETNS).stat())
         return f"{found.st_dev}-{found.st_ino}"
 
     def read(self, path: str) -> str:
@@ -137,6 +145,23 @@ class KernelEnd:
         except OSError:
             return {}
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """By a lock on the namespace itself, which is one for all processes, and goes with the one that holds it."""
+        fd = self.within(lambda: os.open(_NETNS, os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise UsageError(
+                f"another relocation is running in namespace {self.identity}, with another "
+                "journal (/proc/locks tells its process); wait for it"
+            ) from None
+        try:
+            yield
+        finally:
+            os.close(fd)
+
 
 def _sysctl_path(name: str) -> str:
     return f"/proc/sys/{name.replace('.', '/')}"
@@ -186,3 +211,7 @@ class EngineEnd:
     def counters(self) -> dict[str, int]:
         """None."""
         return {}
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Journals are asked, and nothing else."""
+        return contextlib.nullcontext()

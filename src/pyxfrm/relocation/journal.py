@@ -15,10 +15,12 @@ open then is *abandoned*, for there is nothing to finish.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import sqlite3
+import stat
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from pyxfrm.closing import Closing
-from pyxfrm.errors import TransportError, UsageError
+from pyxfrm.errors import MalformedError, TransportError, UsageError
 from pyxfrm.model import SaId
 from pyxfrm.relocation import record
 from pyxfrm.relocation.machine import TERMINAL, State
@@ -92,6 +94,15 @@ class Undo:
     name: str
     was: str
 
+    def same(self, other: Undo) -> bool:
+        """Both are of one setting."""
+        return (self.end, self.kind, self.name) == (other.end, other.kind, other.name)
+
+    def __str__(self) -> str:
+        if self.kind == "tc":
+            return f"rules of tc at {self.name}, end {self.end}"
+        return f"{self.name} {self.was} at end {self.end}"
+
 
 @dataclass(frozen=True, slots=True)
 class StepLine:
@@ -108,6 +119,7 @@ class Entry:
 
     ``running``    a living process works on it
     ``abandoned``  the machine was restarted in its middle
+    ``undos``      settings that are still to be put back
     """
 
     id: int
@@ -120,11 +132,12 @@ class Entry:
     running: bool = False
     abandoned: bool = False
     outcome: dict[str, Any] = field(default_factory=dict)
+    undos: tuple[Undo, ...] = ()
 
     @property
     def unfinished(self) -> bool:
-        """It was begun and not ended."""
-        return self.state not in TERMINAL and not self.abandoned
+        """It was begun and not ended, or has left a setting changed."""
+        return (self.state not in TERMINAL or bool(self.undos)) and not self.abandoned
 
 
 class Journal(Closing):
@@ -147,6 +160,7 @@ class Journal(Closing):
         self.clock = clock
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _be_file(path)
             self._db = sqlite3.connect(
                 path,
                 isolation_level=None,
@@ -155,7 +169,6 @@ class Journal(Closing):
             )
             self._closing = weakref.finalize(self, self._db.close)
             self._set_up(durable)
-            path.chmod(0o600)
         except (OSError, sqlite3.Error) as why:
             reason = getattr(why, "strerror", None) or why
             raise UsageError(f"journal {path}: {reason}; name another file") from None
@@ -164,9 +177,17 @@ class Journal(Closing):
         db = self._db
         db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         ((version,),) = db.execute("PRAGMA user_version").fetchall()
-        if version != _VERSION:
-            db.execute("PRAGMA journal_mode=WAL")
-            db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
+        if version == _VERSION:
+            return
+        ((tables,),) = db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        if version or tables:
+            whose = f"of version {version}" if version else "of another program"
+            raise UsageError(
+                f"journal {self.path}: it is {whose}, and this is for version {_VERSION}; "
+                f"{'use the program that wrote it' if version else 'name another file'}"
+            )
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={_VERSION};COMMIT;")
 
     @property
     def sync(self) -> int:
@@ -200,7 +221,10 @@ class Journal(Closing):
     def _lock(self, netns: str) -> int | None:
         safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in netns)
         path = self.path.with_name(f"{self.path.name}.{safe}.lock")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as why:
+            raise UsageError(f"journal {self.path}: {path.name}: {why.strerror}") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -256,7 +280,7 @@ class Journal(Closing):
             db.execute("INSERT INTO step VALUES (?, ?, ?, ?)", (number, now, state.value, note))
             if state in TERMINAL:
                 db.execute("UPDATE relocation SET ended = ? WHERE id = ?", (now, number))
-                db.execute("UPDATE place SET open = 0 WHERE relocation = ?", (number,))
+            _close(db, number)
 
     def conclude(self, number: int, outcome: dict[str, Any]) -> None:
         """How it ended, for the history: names and counters, no keys."""
@@ -264,21 +288,23 @@ class Journal(Closing):
             text = json.dumps(outcome, sort_keys=True)
             db.execute("UPDATE relocation SET outcome = ? WHERE id = ?", (text, number))
 
-    def remember(self, number: int, undo: Undo) -> None:
-        """Before a setting is changed. The first value is kept if it is changed again."""
+    def remember(self, number: int, undo: Undo) -> Undo:
+        """Before a setting is changed. The first value is kept if it is changed again: what it was then is the answer."""
         with self._write() as db:
             db.execute(
                 "INSERT OR IGNORE INTO undo VALUES (?, ?, ?, ?, ?)",
                 (number, undo.end, undo.kind, undo.name, undo.was),
             )
+        return next(each for each in self.undos(number) if each.same(undo))
 
     def forget(self, number: int, undo: Undo) -> None:
-        """After a setting was put back."""
+        """After a setting was put back. The last one closes a relocation that has ended."""
         with self._write() as db:
             db.execute(
                 "DELETE FROM undo WHERE relocation = ? AND end = ? AND kind = ? AND name = ?",
                 (number, undo.end, undo.kind, undo.name),
             )
+            _close(db, number)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -297,21 +323,28 @@ class Journal(Closing):
 
     # -- reading -----------------------------------------------------------------------------------
 
+    def _read(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as why:
+            raise TransportError(
+                f"journal {self.path}: {why}; what was unfinished cannot be told: look at SAs and "
+                "policies (xfrm doctor), then name another file"
+            ) from None
+
     def undos(self, number: int) -> list[Undo]:
         """Settings that are still to be put back."""
-        rows = self._db.execute(
-            "SELECT end, kind, name, was FROM undo WHERE relocation = ? ORDER BY rowid", (number,)
+        rows = self._read(
+            "SELECT end, kind, name, was FROM undo WHERE relocation = ? ORDER BY rowid", number
         )
         return [Undo(*row) for row in rows]
 
     def unfinished(self, netns: str) -> Entry | None:
         """The relocation that is open in a namespace. One from before a restart is closed here."""
-        row = self._db.execute(
-            "SELECT relocation FROM place WHERE netns = ? AND open", (netns,)
-        ).fetchone()
-        if row is None:
+        rows = self._read("SELECT relocation FROM place WHERE netns = ? AND open", netns)
+        if not rows:
             return None
-        entry = self.entry(row[0])
+        entry = self.entry(rows[0][0])
         if entry.abandoned:
             with self._write() as db:
                 db.execute("UPDATE place SET open = 0 WHERE relocation = ?", (entry.id,))
@@ -322,17 +355,25 @@ class Journal(Closing):
 
     def entry(self, number: int) -> Entry:
         """One relocation. UsageError if there is none of that number."""
-        row = self._db.execute(
+        rows = self._read(
             "SELECT boot, state, began, ended, plans, cuts, abandoned, outcome "
             "FROM relocation WHERE id = ?",
-            (number,),
-        ).fetchone()
-        if row is None:
+            number,
+        )
+        if not rows:
             raise UsageError(f"journal {self.path}: there is no relocation {number}")
+        places = self._read(
+            "SELECT netns, open FROM place WHERE relocation = ? ORDER BY end", number
+        )
+        try:
+            return self._entry(number, rows[0], places)
+        except (MalformedError, ValueError, TypeError) as why:
+            raise MalformedError(
+                f"journal {self.path}: relocation {number} cannot be read: {why}"
+            ) from None
+
+    def _entry(self, number: int, row: tuple[Any, ...], places: list[tuple[str, int]]) -> Entry:
         boot, state, began, ended, plans, cuts, abandoned, outcome = row
-        places = self._db.execute(
-            "SELECT netns, open FROM place WHERE relocation = ? ORDER BY end", (number,)
-        ).fetchall()
         netns = tuple(name for name, _ in places)
         is_open = any(is_open for _, is_open in places)
         return Entry(
@@ -346,19 +387,47 @@ class Journal(Closing):
             running=is_open and self._is_running(netns),
             abandoned=bool(abandoned) or (is_open and boot != self.boot),
             outcome=json.loads(outcome),
+            undos=tuple(self.undos(number)) if is_open else (),
         )
 
     def history(self, count: int = 20) -> list[Entry]:
         """The last relocations, newest first."""
-        rows = self._db.execute("SELECT id FROM relocation ORDER BY id DESC LIMIT ?", (count,))
-        return [self.entry(number) for (number,) in rows.fetchall()]
+        rows = self._read("SELECT id FROM relocation ORDER BY id DESC LIMIT ?", count)
+        return [self.entry(number) for (number,) in rows]
 
     def steps(self, number: int) -> list[StepLine]:
         """What one relocation went through."""
-        rows = self._db.execute(
-            "SELECT at, state, note FROM step WHERE relocation = ? ORDER BY rowid", (number,)
+        rows = self._read(
+            "SELECT at, state, note FROM step WHERE relocation = ? ORDER BY rowid", number
         )
         return [StepLine(at, State(state), note) for at, state, note in rows]
+
+
+def _be_file(path: Path) -> None:
+    """Make it, or see what is there: SQLite would say no more than that it cannot.
+
+    A file that is there is not opened: closing it would let go of the locks that another connection of this process has on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a file") from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
+        if mode & 0o077:
+            path.chmod(0o600)
+
+
+def _close(db: sqlite3.Connection, number: int) -> None:
+    """No longer open, if it has ended and no setting is to be put back."""
+    db.execute(
+        "UPDATE place SET open = 0 WHERE relocation = ?1 "
+        "AND (SELECT ended FROM relocation WHERE id = ?1) IS NOT NULL "
+        "AND NOT EXISTS (SELECT * FROM undo WHERE relocation = ?1)",
+        (number,),
+    )
 
 
 def _boot_id() -> str:

@@ -10,10 +10,11 @@ from pyxfrm.relocation.commands import Script
 from pyxfrm.relocation.describe import describe, reply_words
 from pyxfrm.relocation.driver import Moment
 from pyxfrm.relocation.journal import Entry
+from pyxfrm.relocation.machine import TERMINAL
 from pyxfrm.relocation.moves import Plan, PolicyMove
 from pyxfrm.relocation.steps import Outcome
 
-__all__ = ["entry_lines", "event_json", "outcome_lines", "plan_json", "plan_lines"]
+__all__ = ["entry_json", "entry_lines", "event_json", "outcome_lines", "plan_json", "plan_lines"]
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -100,10 +101,34 @@ def entry_lines(entry: Entry) -> Iterator[str]:
         state += ", running"
     elif entry.abandoned:
         state += ", abandoned at a restart"
-    elif entry.unfinished:
+    elif entry.state not in TERMINAL:
         state += ", cut off: resume or abort it"
-    took = f" in {entry.ended - entry.began:.3f} s" if entry.ended else ""
+    elif entry.unfinished:
+        state += ", resume it to put settings back"
+    took = f" in {max(0.0, entry.ended - entry.began):.3f} s" if entry.ended else ""
     wishes = " + ".join(str(plan.wish) for plan in entry.plans)
     yield f"{entry.id}  {began}  {wishes}: {state}{took}"
+    for undo in entry.undos:
+        yield f"    to be put back: {undo}"
     for sa in entry.outcome.get("lost", ()):
         yield f"    lost: {sa}"
+
+
+def entry_json(entry: Entry) -> dict[str, Any]:
+    """One relocation of the journal, as JSON. Times in seconds since the epoch."""
+    made: dict[str, Any] = {
+        "id": entry.id,
+        "netns": list(entry.netns),
+        "wishes": [str(plan.wish) for plan in entry.plans],
+        "state": entry.state.value,
+        "running": entry.running,
+        "abandoned": entry.abandoned,
+        "unfinished": entry.unfinished,
+        "began": entry.began,
+        "put_back": [str(undo) for undo in entry.undos],
+    }
+    if entry.ended is not None:
+        made["ended"] = entry.ended
+    if entry.outcome:
+        made["outcome"] = entry.outcome
+    return made
