@@ -2,6 +2,9 @@
 
 Each round is one message (a dump: all of its messages, so divide by the number of SAs). Somebody listens to all groups but AEVENTS, so that every
 notification is built and queued; reading the queues is part of the round.
+
+``crowded`` is the worst that SAs can have in common: addresses, SPI, reqid and the number of an ACQUIRE; only marks tell them apart. It should cost
+what the others do.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ KEY = AlgoAead(b"rfc4106(gcm(aes))".ljust(64, b"\0"), 288, 128, bytes(range(36))
 sizes = pytest.mark.parametrize("world", SIZES, indirect=True, ids=lambda n: f"{n}-SAs")
 
 
-def new_sa(spi: int) -> bytes:
+def new_sa(spi: int, mark: int = 0) -> bytes:
     info = UserSaInfo(
         ANY,
         Id(THERE, spi, IPPROTO_ESP),
@@ -59,24 +62,31 @@ def new_sa(spi: int) -> bytes:
         NO_LIMITS,
         LifetimeCur(0, 0, 0, 0),
         Stats(0, 0, 0),
-        0,
+        7 if mark else 0,
         1,
         AF_INET,
         XFRM_MODE_TUNNEL,
         32,
         0,
     )
-    return build(m.XFRM_MSG_NEWSA, ASK, info, [(m.XFRMA_ALG_AEAD, KEY)], seq=spi).encode()
+    attrs = [(m.XFRMA_ALG_AEAD, KEY), *marked(mark)]
+    return build(m.XFRM_MSG_NEWSA, ASK, info, attrs, seq=spi).encode()
 
 
-def name_sa(kind: int, spi: int, daddr: bytes = THERE) -> bytes:
+def marked(mark: int) -> list[tuple[int, MarkVM]]:
+    return [(m.XFRMA_MARK, MarkVM(mark, 0xFFFFFFFF))] if mark else []
+
+
+def name_sa(kind: int, spi: int, mark: int = 0) -> bytes:
     flags = NLM_F_REQUEST if kind == m.XFRM_MSG_GETSA else ASK
-    return build(kind, flags, UserSaId(daddr, spi, AF_INET, IPPROTO_ESP), seq=spi).encode()
+    body = UserSaId(THERE, spi, AF_INET, IPPROTO_ESP)
+    return build(kind, flags, body, marked(mark), seq=spi).encode()
 
 
-def move_sa(spi: int, old: bytes, new: bytes) -> bytes:
+def move_sa(spi: int, old: bytes, new: bytes, mark: int = 0) -> bytes:
+    old_mark = MarkVM(mark, 0xFFFFFFFF if mark else 0)
     body = UserMigrateState(
-        UserSaId(old, spi, AF_INET, IPPROTO_ESP), new, HERE, MarkVM(0, 0), ANY, 1, 0, AF_INET, 0
+        UserSaId(old, spi, AF_INET, IPPROTO_ESP), new, HERE, old_mark, ANY, 1, 0, AF_INET, 0
     )
     return build(m.XFRM_MSG_MIGRATE_STATE, ASK, body, seq=spi).encode()
 
@@ -88,10 +98,13 @@ class World:
         self.size = size
         self.engine = Engine()
         self.port: Port = self.engine.port(1, ext_ack=True, cap_ack=True, rcvbuf=1 << 30)
-        for spi in range(256, 256 + size):
-            self.engine.handle(new_sa(spi), self.port, NOW)
+        self.fill(range(256, 256 + size))
         groups = [g for g in range(1, XFRMNLGRP_MAX + 1) if g != XFRMNLGRP_AEVENTS]
         self.listener: Port = self.engine.port(2, groups, rcvbuf=1 << 30)
+
+    def fill(self, spis: range) -> None:
+        for spi in spis:
+            self.engine.handle(new_sa(spi), self.port, NOW)
 
     def ask(self, message: bytes) -> list[bytes]:
         got = self.engine.handle(message, self.port, NOW)
@@ -102,6 +115,14 @@ class World:
     def spis(self) -> range:
         """SAs for the rounds, spread over the table."""
         return range(256, 256 + self.size, max(1, self.size // ROUNDS))
+
+
+class Crowded(World):
+    """SAs that only marks tell apart."""
+
+    def fill(self, spis: range) -> None:
+        for mark in spis:
+            self.engine.handle(new_sa(256, mark), self.port, NOW)
 
 
 _WORLDS: dict[int, World] = {}
@@ -161,6 +182,38 @@ def test_delsa(benchmark: Any, world: World) -> None:
     rounds(benchmark, world, [name_sa(m.XFRM_MSG_DELSA, spi) for spi in world.spis()])
     for spi in world.spis():
         world.ask(new_sa(spi))
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Crowded:
+    return Crowded(SIZES[-1])
+
+
+def test_crowded_newsa(benchmark: Any, crowded: Crowded) -> None:
+    first = 256 + crowded.size
+    marks = range(first, first + ROUNDS)
+    rounds(benchmark, crowded, [new_sa(256, mark) for mark in marks])
+    for mark in marks:
+        crowded.ask(name_sa(m.XFRM_MSG_DELSA, 256, mark))
+
+
+def test_crowded_migrate_state(benchmark: Any, crowded: Crowded) -> None:
+    marks = crowded.spis()
+    rounds(benchmark, crowded, [move_sa(256, THERE, ELSEWHERE, mark) for mark in marks])
+    for mark in marks:
+        crowded.ask(move_sa(256, ELSEWHERE, THERE, mark))
+
+
+def test_crowded_getsa(benchmark: Any, crowded: Crowded) -> None:
+    messages = [name_sa(m.XFRM_MSG_GETSA, 256, mark) for mark in crowded.spis()]
+    rounds(benchmark, crowded, messages)
+
+
+def test_crowded_delsa(benchmark: Any, crowded: Crowded) -> None:
+    marks = crowded.spis()
+    rounds(benchmark, crowded, [name_sa(m.XFRM_MSG_DELSA, 256, mark) for mark in marks])
+    for mark in marks:
+        crowded.ask(new_sa(256, mark))
 
 
 @sizes

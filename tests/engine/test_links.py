@@ -30,7 +30,7 @@ def test_a_device_that_goes_down_takes_along_what_it_carries() -> None:
     bring_down(talk.engine, 3)
     assert left(talk) == (2, 1)
     assert not talk.engine.devices.get(3).up  # type: ignore[union-attr]
-    assert talk.engine.devices.get(3).states == []  # type: ignore[union-attr]
+    assert talk.engine.devices.get(3).states == set()  # type: ignore[union-attr]
     bring_down(talk.engine, 2)
     assert left(talk) == (1, 1)
     bring_down(talk.engine, 1)

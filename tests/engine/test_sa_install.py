@@ -10,6 +10,8 @@ import pytest
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi.profiles import EXACT_MARKS, LINUX_7_2
+from pyxfrm.engine.larval import find_or_make
+from pyxfrm.engine.sa import NO_PCPU
 from tests.engine.algos import AEAD, AUTH, IN, OUT, comp, encap
 from tests.engine.helpers import (
     NO_LIMITS,
@@ -94,9 +96,18 @@ def test_spi_zero_is_never_met() -> None:
 
 def test_the_larval_sa_with_the_same_addresses_goes() -> None:
     talk = Talk()
-    alloc(talk)
-    sa = next(iter(talk.engine.sadb))
-    sa.spi = bytes(4)  # as one that an ACQUIRE made
+    find_or_make(
+        talk.engine,
+        daddr=v4(1),
+        saddr=v4(2),
+        family=2,
+        proto=50,
+        mode=1,
+        reqid=0,
+        mark=(0, 0),
+        if_id=0,
+        pcpu_num=NO_PCPU,
+    )
     add_sa(talk, sa_info(reqid=1))
     assert count(talk) == 2
     add_sa(talk, sa_info(spi=0x200))

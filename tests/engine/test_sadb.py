@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyxfrm.abi.structs import LifetimeCfg, Selector
 from pyxfrm.engine.hashing import dst_hash
-from pyxfrm.engine.sa import Sa, State, Traits, key_of
+from pyxfrm.engine.sa import NO_PCPU, Sa, State, Traits, key_of
 from pyxfrm.engine.sadb import Sadb
 
 LIMITS = LifetimeCfg(0, 0, 0, 0, 0, 0, 0, 0)
@@ -153,3 +153,110 @@ def test_growth_turns_an_established_order_round(count: int) -> None:
         if sadb.buckets == 16:
             break
     assert sadb.lookup(older.key, (0, 0)) is older
+
+
+# -- what is kept apart is what a walk over everything finds -------------------------------------------
+
+ENDS = [bytes((192, 0, 2, host)) + bytes(12) for host in (1, 2)]
+HERE = bytes((192, 0, 2, 200)) + bytes(12)
+
+
+def larval_of(rng: random.Random, kind: int) -> Sa:
+    """One that waits for keys: with or without an SPI, a number and a mark, some of them unfindable."""
+    traits = Traits(rng.randrange(2), 0, 0, LIMITS, seq=rng.choice((0, 7)))
+    spi = rng.choice((bytes(4), bytes((0, 0, 0, 9))))
+    sa = Sa(traits, rng.choice(ENDS), spi, kind, 2, HERE, rng.randrange(2), ANY)
+    sa.mark = rng.choice([*MARKS, (4, 3)])
+    sa.state = State.ACQ
+    return sa
+
+
+def any_sa(rng: random.Random) -> Sa:
+    kind = rng.choice((50, 4, 60))
+    if rng.random() < 0.4:
+        return larval_of(rng, kind)
+    traits = Traits(rng.randrange(2), 0, 0, LIMITS, seq=rng.choice((0, 7)))
+    spi = bytes((0, 0, 0, rng.randrange(3)))
+    sa = Sa(traits, rng.choice(ENDS), spi, kind, 2, HERE, rng.randrange(2), ANY)
+    sa.mark = rng.choice(MARKS)
+    sa.state = State.VALID
+    if rng.random() < 0.2:
+        sa.offload = (1, 4)
+    return sa
+
+
+def check_searches(sadb: Sadb, by_age: list[Sa], exact: bool) -> None:
+    """``by_age``: newest first; the table never grows here, so that is the order of all chains, but for offloaded SAs."""
+    order = sorted(by_age, key=lambda sa: sa.offload is None)
+    for daddr in ENDS:
+        there = [sa for sa in order if sa.daddr == daddr]
+        assert list(sadb.between(daddr, HERE, 2)) == there
+        for reqid in range(3):
+            wanted = [sa for sa in there if sa.reqid == reqid]
+            assert list(sadb.between(daddr, HERE, 2, reqid)) == wanted
+        for kind in (4, 60):
+            bare = [sa for sa in there if sa.proto == kind]
+            for mark in MARKS:
+                met = [sa for sa in bare if sa.mark == mark] if exact else _admit(bare, mark)
+                found = sadb.lookup_addresses(daddr, HERE, kind, 2, mark)
+                assert found is next(iter(met), None)
+                assert sadb.lookup_addresses(daddr, HERE, kind, 7, mark) is None
+        for mark in MARKS:
+            for mode, reqid in ((0, 0), (0, 1), (1, 0), (1, 1)):
+                waiting = [
+                    sa
+                    for sa in _admit(there, mark)
+                    if sa.state == State.ACQ
+                    and (sa.spi, sa.proto, sa.traits.mode, sa.reqid) == (bytes(4), 50, mode, reqid)
+                ]
+                found = sadb.larval(daddr, HERE, 2, 50, mode, reqid, NO_PCPU, mark)
+                assert found is next(iter(waiting), None)
+    for mark in MARKS:
+        numbered = [sa for sa in _admit(order, mark) if sa.traits.seq and sa.state == State.ACQ]
+        assert sadb.by_seq(7, mark, NO_PCPU) is next(iter(numbered), None)
+
+
+def _admit(sas: list[Sa], mark: tuple[int, int]) -> list[Sa]:
+    return [sa for sa in sas if mark[0] & mark[1] & sa.mark[1] == sa.mark[0]]
+
+
+@given(seed=st.integers(0, 1 << 32), exact=st.booleans())
+def test_every_search_finds_what_a_walk_over_all_sas_finds(seed: int, exact: bool) -> None:
+    rng = random.Random(seed)
+    sadb, by_age = Sadb(exact_marks=exact), list[Sa]()
+    sadb.resize(1 << 20)
+    for _ in range(40):
+        if by_age and rng.random() < 0.3:
+            sadb.remove(by_age.pop(rng.randrange(len(by_age))))
+        else:
+            by_age.insert(0, any_sa(rng))
+            sadb.insert(by_age[0])
+        check_searches(sadb, by_age, exact)
+
+
+def test_one_that_gets_its_spi_late_is_the_first_to_be_found_by_it() -> None:
+    sadb = Sadb()
+    larval, newer = sa_of(1, 0, (1, 1)), sa_of(1, 7, (0, 0))
+    larval.state = State.ACQ
+    sadb.insert(larval)
+    sadb.insert(newer)
+    sadb.set_spi(larval, newer.spi)
+    assert sadb.lookup(newer.key, (1, 1)) is larval
+    assert sadb.lookup(newer.key, (0, 0)) is newer
+    assert sadb.larval(larval.daddr, larval.saddr, 2, 50, 1, 0, NO_PCPU, (1, 1)) is None
+    sadb.remove(larval)
+    assert sadb.lookup(newer.key, (1, 1)) is newer
+
+
+def test_growth_puts_one_with_a_late_spi_back_among_its_own_age() -> None:
+    """As every chain then: by the order of the chains by addresses, turned round."""
+    sadb = Sadb()
+    larval, newer = sa_of(1, 0, (0, 0)), sa_of(1, 7, (0, 0))
+    larval.state = State.ACQ
+    sadb.insert(larval)
+    sadb.insert(newer)
+    sadb.set_spi(larval, newer.spi)
+    assert sadb.lookup(newer.key, (0, 0)) is larval
+    for buckets, first in ((16, larval), (32, newer)):
+        sadb.resize(buckets)
+        assert sadb.lookup(newer.key, (0, 0)) is first

@@ -12,7 +12,7 @@ from pyxfrm.abi.structs import Selector
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
 from pyxfrm.engine.policy import Flow, Policy, flow_ports
 from pyxfrm.engine.spd import Spd
-from pyxfrm.engine.spd_chains import Tree
+from pyxfrm.engine.spd_chains import Node, Tree
 from pyxfrm.wire.codec import codec
 from tests.engine.helpers import NO_LIMITS
 
@@ -159,6 +159,69 @@ def test_offloaded_policies_stand_in_front() -> None:
     spd.remove(hard)
     spd.remove(late)
     assert spd.lookup(flow, 1, 0, 0) is soft
+
+
+class SlowList:
+    """A list of policies whose places are found by walking it (xfrm_policy_insert_list, xfrm_policy_inexact_list_reinsert)."""
+
+    def __init__(self) -> None:
+        self.policies: list[Policy] = []
+
+    def insert(self, new: Policy, replaced: Policy | None) -> None:
+        place, passed = 0, False
+        for at, one in enumerate([] if new.offload else self.policies):
+            if one is replaced:
+                passed = True
+                if new.priority > one.priority:
+                    continue
+            elif new.priority >= one.priority:
+                place = at + 1
+                continue
+            if passed:
+                break
+        self.policies.insert(place, new)
+        if replaced is not None:
+            self.policies.remove(replaced)
+
+    def take_over(self, policies: list[Policy]) -> None:
+        for new in sorted(policies, key=lambda one: one.serial):
+            age = new.priority, new.serial
+            later = [at for at, one in enumerate(self.policies) if age < (one.priority, one.serial)]
+            place = min(later, default=len(self.policies))
+            self.policies.insert(0 if new.offload else place, new)
+
+
+@given(seed=st.integers(0, 1 << 32), offloaded=st.booleans())
+def test_a_list_keeps_the_order_that_walking_it_gives(seed: int, offloaded: bool) -> None:
+    rng = random.Random(seed)
+    pairs = [(Node(), SlowList()) for _ in range(3)]
+    for serial in range(1, 80):
+        node, slow = pairs[rng.randrange(len(pairs))]
+        there = list(slow.policies)
+        step = rng.random()
+        if step < 0.3 and there:
+            gone = rng.choice(there)
+            node.remove(gone)
+            slow.policies.remove(gone)
+        elif step < 0.33 and len(pairs) > 1:
+            pairs.remove((node, slow))
+            heir, slow_heir = pairs[0]
+            heir.take_over(there)
+            slow_heir.take_over(there)
+            assert all(one.node is heir for one in there)
+        else:
+            new = make(priority=rng.randrange(3))
+            new.serial = serial
+            new.offload = (1, 4) if offloaded and rng.random() < 0.2 else None
+            replaced = rng.choice(there) if there and rng.random() < 0.4 else None
+            if replaced is not None and rng.random() < 0.7:
+                new.priority = replaced.priority
+            node.insert(new, replaced)
+            slow.insert(new, replaced)
+            if replaced is not None:
+                node.remove(replaced)
+        for node, slow in pairs:
+            assert node.policies == slow.policies
 
 
 # -- indexes, order, sizes ------------------------------------------------------------------------------

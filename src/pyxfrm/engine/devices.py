@@ -34,7 +34,7 @@ class Device:
     esn: bool = True
     refuses: int = 0
     up: bool = True
-    states: list[Sa] = field(default_factory=list)
+    states: set[Sa] = field(default_factory=set)
 
 
 class Devices:

@@ -64,7 +64,7 @@ def add_offload(engine: Engine, sa: Sa, raw: bytes, *, cloned: bool = False) -> 
     if errno:
         raise Refusal(errno, "Device failed to offload this state")
     sa.offload = (ifindex, flags & ~XFRM_OFFLOAD_IPV6)
-    device.states.append(sa)
+    device.states.add(sa)
 
 
 def _check_request(engine: Engine, sa: Sa, flags: int) -> None:
@@ -84,5 +84,5 @@ def drop_offload(engine: Engine, sa: Sa) -> None:
     if sa.offload is None:
         return
     device = engine.devices.get(sa.offload[0])
-    if device is not None and sa in device.states:
-        device.states.remove(sa)
+    if device is not None:
+        device.states.discard(sa)

@@ -83,7 +83,7 @@ class Policy:
     ``offload``    (ifindex, flags) of struct xfrm_user_offload, or None: always whole-packet offload
     ``bytes``, ``packets``, ``add_time``, ``use_time``  struct xfrm_lifetime_cur
     ``queue``      packets that wait for an SA, see :mod:`pyxfrm.engine.datapath.queue`; None: none ever did
-    ``serial``     order of insertion
+    ``serial``     order of insertion; ``place``: the same, or that of the policy whose place among equals it took
     ``node``       where it is held for lookups, see :mod:`pyxfrm.engine.spd_chains`
     """
 
@@ -101,6 +101,7 @@ class Policy:
         "node",
         "offload",
         "packets",
+        "place",
         "priority",
         "queue",
         "raw_sel",
@@ -125,7 +126,7 @@ class Policy:
         self.sec_ctx: SecCtx | None = None
         self.offload: tuple[int, int] | None = None
         self.bytes = self.packets = self.add_time = self.use_time = 0
-        self.serial = 0
+        self.serial = self.place = 0
         self.queue: PolicyQueue | None = None
         self.dead = False
 

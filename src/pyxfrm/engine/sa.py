@@ -144,7 +144,8 @@ class Sa:
     ``tunnel``    the IP-in-IP SA an IPComp SA leans on; ``tunnel_users``: how many lean on this one
     ``live``      what its packets use, None before the first one
     ``iv_lead``   how far its IVs run before its numbers: not 0 where one SA was cloned twice (see :func:`pyxfrm.engine.migrate.hand_over`), or its numbers were set back before its first packet
-    ``serial``    order of insertion; ``rank``: place in its hash chains, higher is nearer to the front
+    ``serial``    order of insertion; ``rank``: place in the chains by addresses, higher is nearer to the front;
+                  ``place``: in the others, which an SA may join later
     """
 
     __slots__ = (
@@ -168,6 +169,7 @@ class Sa:
         "nat_keepalive",
         "offload",
         "packets",
+        "place",
         "proto",
         "rank",
         "replay_due",
@@ -225,7 +227,7 @@ class Sa:
         self.soft_left: int | None = None
         self.tunnel: Sa | None = None
         self.tunnel_users = 0
-        self.serial = self.rank = 0
+        self.serial = self.rank = self.place = 0
 
     @property
     def replay(self) -> ReplayState:

@@ -22,18 +22,20 @@ xfrm_state_walk.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pyxfrm.abi.xfrm import AF_INET, AF_INET6
-from pyxfrm.engine.chains import Chain, Index, packet_offload, sort
+from pyxfrm.engine.chains import Index, MarkIndex, ReqidIndex, packet_offload
 from pyxfrm.engine.hashing import dst_hash
-from pyxfrm.engine.sa import Sa, State
+from pyxfrm.engine.sa import NAMED_BY_SPI, Sa, State
 
 __all__ = ["MAX_BUCKETS", "Sadb"]
 
 MAX_BUCKETS = 1 << 20
 
 Mark = tuple[int, int]
+_Ends = tuple[bytes, int, int]  # addresses, family, protocol
+_Larval = tuple[bytes, int, int, int, int, int]  # addresses, family, protocol, mode, reqid, CPU
 
 _NO_SPI = bytes(4)
 
@@ -43,22 +45,23 @@ class Sadb:
 
     ``touched``  SAs that came, went or got other ports since somebody emptied this list; None: nobody wants to know
 
-    Insertion, removal and a walk from the front of a chain are all cheap, however many SAs share a key.
+    Insertion, removal and every search are cheap, however many SAs share a key, addresses, reqid or number: what is looked for together is kept
+    together (:mod:`pyxfrm.engine.chains`).
     """
 
     def __init__(self, *, exact_marks: bool = False) -> None:
         self.exact_marks = exact_marks
         self.buckets = 8
-        self._all: Chain = {}
-        self._by_key: Index[bytes] = Index()
-        self._by_addresses: Index[bytes] = Index()
+        self._all: dict[int, Sa] = {}
+        self._by_key: MarkIndex[bytes] = MarkIndex()
+        self._by_addresses: ReqidIndex[bytes] = ReqidIndex()
+        self._without_spi: MarkIndex[_Ends] = MarkIndex()
         self._by_seq: Index[int] = Index()
+        self._waiting: MarkIndex[_Larval] = MarkIndex()
         self._spis: dict[tuple[bytes, int], int] = {}
-        self._larval: Chain = {}
         self._serial = 0
         self._occupied: Counter[tuple[int, bool]] | None = None
         self._must_grow = False
-        self._in_hardware = 0
         self.touched: list[Sa] | None = None
 
     def __len__(self) -> int:
@@ -75,41 +78,33 @@ class Sadb:
 
         By mask where the profile has no exact marks; then only ``v & m`` of the mark counts.
         """
-        held = self._by_key.held.get(key)
-        if held is None:
-            return None
-        if type(held) is Sa and not self.exact_marks:
-            return held if mark[0] & mark[1] & held.mark[1] == held.mark[0] else None
-        return self._first(self._by_key.walk(key), mark)
-
-    def _first(self, chain: Iterable[Sa], mark: Mark) -> Sa | None:
         value = mark[0] & mark[1]
         if self.exact_marks:
-            wanted = (value, mark[1])
-            return next((sa for sa in chain if sa.mark == wanted), None)
-        for sa in chain:
-            if value & sa.mark[1] == sa.mark[0]:
-                return sa
-        return None
+            return self._by_key.exactly(key, (value, mark[1]))
+        return self._by_key.admitting(key, value)
 
     def lookup_by_mask(self, key: bytes, mark: Mark) -> Sa | None:
         """The SA for a key and the value of a mark, whatever the profile: what packets and the kernel's own lookups use."""
-        value = mark[0] & mark[1]
-        for sa in self._by_key.walk(key):
-            if value & sa.mark[1] == sa.mark[0]:
-                return sa
-        return None
+        return self._by_key.admitting(key, mark[0] & mark[1])
 
-    def between(self, daddr: bytes, saddr: bytes, family: int) -> Iterator[Sa]:
-        """Every SA from ``saddr`` to ``daddr``, in the chain's order."""
-        return self._by_addresses.walk(_addresses(daddr, saddr, family))
+    def between(
+        self, daddr: bytes, saddr: bytes, family: int, reqid: int | None = None
+    ) -> Iterator[Sa]:
+        """Every SA from ``saddr`` to ``daddr``, or those of a reqid, in the chain's order."""
+        addresses = _addresses(daddr, saddr, family)
+        if reqid is None:
+            return self._by_addresses.walk(addresses)
+        return self._by_addresses.of(addresses, reqid)
 
     def lookup_addresses(
         self, daddr: bytes, saddr: bytes, proto: int, family: int, mark: Mark
     ) -> Sa | None:
         """The SA of a protocol without SPIs, by its addresses."""
-        chain = self.between(daddr, saddr, family)
-        return self._first((sa for sa in chain if sa.proto == proto), mark)
+        ends = _addresses(daddr, saddr, family), family, proto
+        value = mark[0] & mark[1]
+        if self.exact_marks:
+            return self._without_spi.exactly(ends, (value, mark[1]))
+        return self._without_spi.admitting(ends, value)
 
     def spi_taken(self, spi: bytes, proto: int) -> bool:
         """Whether any SA of the protocol has this SPI, at whatever address."""
@@ -139,24 +134,11 @@ class Sadb:
         mark: Mark,
     ) -> Sa | None:
         """The SA without keys or SPI that waits for this one (__find_acq_core)."""
-        if not self._larval:
+        if not self._waiting.held:
             return None
-        value = mark[0] & mark[1]
-        wanted = _addresses(daddr, saddr, family)
-        for sa in reversed(self._larval.values()):
-            if (
-                sa.spi == _NO_SPI
-                and sa.family == family
-                and family in (AF_INET, AF_INET6)
-                and sa.proto == proto
-                and sa.reqid == reqid
-                and sa.traits.mode == mode
-                and sa.traits.pcpu_num == pcpu_num
-                and value & sa.mark[1] == sa.mark[0]
-                and _addresses(sa.daddr, sa.saddr, family) == wanted
-            ):
-                return sa
-        return None
+        addresses = _addresses(daddr, saddr, family)
+        named = addresses, family, proto, mode, reqid, pcpu_num
+        return self._waiting.admitting(named, mark[0] & mark[1])
 
     # -- changing ----------------------------------------------------------------------------------
 
@@ -168,23 +150,25 @@ class Sadb:
         value, mask = sa.mark
         if value & ~mask and sa.state != State.ACQ:
             sa.mark = (value & mask, mask)
-        self._serial = sa.serial = sa.rank = self._serial + 1
+        self._serial = sa.serial = sa.rank = sa.place = self._serial + 1
         if self.touched is not None:
             self.touched.append(sa)
         self._all[sa.serial] = sa
         self._by_addresses.put(_addresses(sa.daddr, sa.saddr, sa.family), sa)
         if sa.spi != _NO_SPI:
             self._index_spi(sa)
-        if sa.traits.seq:
-            self._by_seq.put(sa.traits.seq, sa)
+        if sa.proto not in NAMED_BY_SPI and sa.family in (AF_INET, AF_INET6):
+            self._without_spi.put(_ends(sa), sa)
         if sa.state == State.ACQ:
-            self._larval[sa.serial] = sa
-        if packet_offload(sa):
-            self._in_hardware += 1
-        if self._in_hardware:
-            self._reorder(sa)
+            self._index_larval(sa)
         if self._occupied is not None or len(self._all) >= self.buckets:
             self._check_growth(sa)
+
+    def _index_larval(self, sa: Sa) -> None:
+        if sa.traits.seq:
+            self._by_seq.put(sa.traits.seq, sa)
+        if sa.spi == _NO_SPI and sa.family in (AF_INET, AF_INET6):
+            self._waiting.put(_larval(sa), sa)
 
     def _index_spi(self, sa: Sa) -> None:
         # Addresses of an unknown family equal nothing: such an SA can be made, but never found.
@@ -194,7 +178,10 @@ class Sadb:
         self._spis[named] = self._spis.get(named, 0) + 1
 
     def set_spi(self, sa: Sa, spi: bytes) -> None:
-        """Give a larval SA its SPI."""
+        """Give a larval SA its SPI: it waits for no keys by its addresses any more, and is the first by that SPI."""
+        if sa.family in (AF_INET, AF_INET6):
+            self._waiting.take(_larval(sa), sa)
+        self._serial = sa.place = self._serial + 1
         sa.spi = spi
         sa.key = sa.key[:16] + spi + sa.key[20:]
         self._index_spi(sa)
@@ -210,24 +197,28 @@ class Sadb:
         """Take an SA out and mark it dead; False if it was dead already."""
         if sa.state == State.DEAD:
             return False
+        if sa.state == State.ACQ:
+            self._forget_larval(sa)
         sa.state = State.DEAD
         if self.touched is not None:
             self.touched.append(sa)
-        serial = sa.serial
-        del self._all[serial]
-        self._larval.pop(serial, None)
+        del self._all[sa.serial]
         self._by_addresses.take(_addresses(sa.daddr, sa.saddr, sa.family), sa)
         if sa.spi != _NO_SPI:
             if sa.family in (AF_INET, AF_INET6):
                 self._by_key.take(sa.key, sa)
             self._forget_spi((sa.spi, sa.proto))
-        if sa.traits.seq:
-            self._by_seq.take(sa.traits.seq, sa)
+        if sa.proto not in NAMED_BY_SPI and sa.family in (AF_INET, AF_INET6):
+            self._without_spi.take(_ends(sa), sa)
         if self._occupied is not None:
             self._occupied[self._slot(sa)] -= 1
-        if packet_offload(sa):
-            self._in_hardware -= 1
         return True
+
+    def _forget_larval(self, sa: Sa) -> None:
+        if sa.traits.seq:
+            self._by_seq.take(sa.traits.seq, sa)
+        if sa.spi == _NO_SPI and sa.family in (AF_INET, AF_INET6):
+            self._waiting.take(_larval(sa), sa)
 
     # -- order -------------------------------------------------------------------------------------
 
@@ -270,22 +261,30 @@ class Sadb:
     def _grow(self) -> None:
         order = sorted(self._all.values(), key=lambda sa: (-self._bucket(sa), -sa.rank))
         for rank, sa in enumerate(order, self._serial + 1 - len(order)):
-            sa.rank = rank
+            sa.rank = sa.place = rank
         self.buckets *= 2
         self._occupied = None
-        self._by_key.sort_all()
-        self._by_addresses.sort_all()
-        self._by_seq.sort_all()
-        sort(self._larval)
-
-    def _reorder(self, sa: Sa) -> None:
-        """SAs with packet offload stay in front, in every chain that this one joined."""
-        self._by_addresses.sort(_addresses(sa.daddr, sa.saddr, sa.family))
-        self._by_key.sort(sa.key)
-        self._by_seq.sort(sa.traits.seq)
+        for index in (
+            self._by_key,
+            self._by_addresses,
+            self._without_spi,
+            self._by_seq,
+            self._waiting,
+        ):
+            index.sort()
 
 
 def _addresses(daddr: bytes, saddr: bytes, family: int) -> bytes:
     if family == AF_INET:
         return daddr[:4] + saddr[:4]
     return daddr + saddr
+
+
+def _ends(sa: Sa) -> _Ends:
+    return _addresses(sa.daddr, sa.saddr, sa.family), sa.family, sa.proto
+
+
+def _larval(sa: Sa) -> _Larval:
+    traits = sa.traits
+    addresses = _addresses(sa.daddr, sa.saddr, sa.family)
+    return addresses, sa.family, sa.proto, traits.mode, sa.reqid, traits.pcpu_num

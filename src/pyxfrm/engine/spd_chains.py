@@ -12,6 +12,9 @@ offload goes to the front. Over the lists of a flow the lower priority value win
 
 So the lists decide only where policies overlap, have the same priority, and one has been updated.
 
+**Finding one's place.** As a list is in order by priority, a policy's place in it is found by halving. Among equals ``Policy.place`` tells: its own number, or that of
+the one it replaced. Where that fails (lists that offloaded policies or a wider prefix have put out of order) the list is walked.
+
 Sources: net/xfrm/xfrm_policy.c: xfrm_policy_insert_list, xfrm_policy_inexact_insert, xfrm_policy_inexact_insert_node,
 xfrm_policy_inexact_node_merge, __xfrm_policy_inexact_prune_bin, xfrm_policy_lookup_bytype, xfrm_hash_rebuild.
 """
@@ -44,15 +47,17 @@ class Node:
     ``tree``     the tree it is in
     ``sources``  for a destination prefix: the source prefixes below it
     ``key``      for an exact list: under what it is found
+    ``mixed``    whether age is not the order of equals: some have taken others' places
+    ``unsorted``  whether priority may not be the order either: there are, or were, offloaded policies
     """
 
-    __slots__ = ("first", "hardware", "key", "length", "policies", "sources", "tree")
+    __slots__ = ("first", "key", "length", "mixed", "policies", "sources", "tree", "unsorted")
 
     def __init__(self, key: Key | None = None) -> None:
         self.key = key
         self.first = self.length = 0
         self.policies: list[Policy] = []
-        self.hardware = 0
+        self.mixed = self.unsorted = False
         self.tree: Tree | None = None
         self.sources: Tree | None = None
 
@@ -64,13 +69,16 @@ class Node:
     def insert(self, new: Policy, replaced: Policy | None) -> None:
         """Put a policy where it belongs; ``replaced``, if any, is still in the list."""
         new.node = self
+        new.place = new.serial
         if new.offload is not None:
-            self.hardware += 1
+            self.unsorted = True
             self.policies.insert(0, new)
-        elif self.hardware:
+        elif self.unsorted:
             self.policies.insert(self._scan(new, replaced), new)
         elif replaced is not None and replaced.priority == new.priority:
-            self.policies.insert(self.policies.index(replaced), new)
+            self.mixed = True
+            new.place = replaced.place
+            self.policies.insert(self._where(replaced), new)
         else:
             self.policies.insert(bisect_right(self.policies, new.priority, key=_priority), new)
 
@@ -92,20 +100,36 @@ class Node:
     def take_over(self, policies: Iterable[Policy]) -> None:
         """Policies of a prefix that this one has swallowed, each by priority and age."""
         for new in sorted(policies, key=_serial):
-            place = 0
-            rank = (new.priority, new.serial)
-            for at, one in enumerate(self.policies):
-                if rank < (one.priority, one.serial):
-                    break
-                place = at + 1
+            place = 0 if new.offload is not None else self._place_by_age(new)
             new.node = self
-            self.hardware += new.offload is not None
-            self.policies.insert(0 if new.offload is not None else place, new)
+            new.place = new.serial
+            self.unsorted |= new.offload is not None
+            self.policies.insert(place, new)
+
+    def _place_by_age(self, new: Policy) -> int:
+        """Before the first that is of a higher value or, if equal, younger."""
+        if not (self.mixed or self.unsorted):
+            return bisect_left(self.policies, _age(new), key=_age)
+        later = (at for at, one in enumerate(self.policies) if _age(new) < _age(one))
+        return next(later, len(self.policies))
+
+    def _where(self, policy: Policy) -> int:
+        """Where in the list a policy is."""
+        wanted = _order(policy)
+        at = bisect_left(self.policies, wanted, key=_order)
+        while at < len(self.policies) and _order(self.policies[at]) == wanted:
+            if self.policies[at] is policy:
+                return at
+            at += 1
+        return self.policies.index(policy)
 
     def remove(self, policy: Policy) -> None:
         """Take a policy out."""
-        self.policies.remove(policy)
-        self.hardware -= policy.offload is not None
+        del self.policies[self._where(policy)]
+        if len(self.policies) <= 1:
+            self.mixed = self.unsorted = False
+            for last in self.policies:
+                last.place = last.serial
 
 
 def _priority(policy: Policy) -> int:
@@ -114,6 +138,14 @@ def _priority(policy: Policy) -> int:
 
 def _serial(policy: Policy) -> int:
     return policy.serial
+
+
+def _age(policy: Policy) -> tuple[int, int]:
+    return policy.priority, policy.serial
+
+
+def _order(policy: Policy) -> tuple[int, int]:
+    return policy.priority, policy.place
 
 
 class Tree:

@@ -134,7 +134,8 @@ def choose(engine: Engine, wanted: Wanted) -> Choice:
     """The SA for a template, or why there is none. ``wanted.saddr`` is an address, not "any"."""
     search = _Search(wanted.flow, wanted.cpu)
     for saddr in (wanted.saddr, _ANY):
-        for sa in engine.sadb.between(wanted.daddr, saddr, wanted.template.family):
+        template = wanted.template
+        for sa in engine.sadb.between(wanted.daddr, saddr, template.family, template.reqid):
             if fits(sa, wanted):
                 search.look_at(sa)
         if search.best is not None or search.acquiring:

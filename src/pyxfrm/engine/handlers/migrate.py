@@ -220,7 +220,8 @@ def _move_states(
 def _find_state(engine: Engine, entry: UserMigrate, if_id: int) -> Sa | None:
     sadb = engine.sadb
     family = entry.old_family
-    for sa in sadb.between(entry.old_daddr, entry.old_saddr, family):
+    reqid = entry.reqid or None  # 0: any
+    for sa in sadb.between(entry.old_daddr, entry.old_saddr, family, reqid):
         if sa.family == family and _answers(sa, entry, if_id):
             return sa
     # The kernel never asks for the family: an SA of another one, in the same bucket by chance, may do.
