@@ -43,6 +43,19 @@ def test_a_difference_is_told_and_shown(spoilt: Path, capsys: pytest.CaptureFixt
     assert "xfrm_usersa_info.reqid 77 1" in out
 
 
+def test_the_bundled_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pyxfrm.cli.replay.bundled", lambda: bundled()[:2])
+    assert main(["replay", "--bundled", "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [file["file"] for file in files] == [str(path) for path in bundled()[:2]]
+    assert main(["replay"]) == 2
+    assert "--bundled for those of pyxfrm" in capsys.readouterr().err
+    assert main(["replay", "--help"]) == 0
+    assert f"({len(bundled())})" in capsys.readouterr().out
+
+
 def test_without_diff_nothing_is_shown(spoilt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(spoilt)]) == 1
     assert "reqid" not in capsys.readouterr().out

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pyxfrm.errors import UsageError
+
 __all__ = [
     "EXACT_MARKS",
     "LINUX_6_12",
@@ -16,6 +18,7 @@ __all__ = [
     "LINUX_7_3",
     "PROFILES",
     "Profile",
+    "profile_named",
 ]
 
 
@@ -101,3 +104,16 @@ PROFILES = {
     profile.name: profile
     for profile in (LINUX_7_2, LINUX_7_2_NOMIG, LINUX_7_3, EXACT_MARKS, LINUX_6_12)
 }
+
+
+def profile_named(name: str) -> Profile:
+    """A profile by its name, in upper or lower case, with ``-`` or ``.`` for ``_``; ``7.2`` is short for ``LINUX_7_2``. UsageError if there is none.
+
+    >>> profile_named("7.2").name, profile_named("exact-marks").name
+    ('LINUX_7_2', 'EXACT_MARKS')
+    """
+    made = name.upper().replace("-", "_").replace(".", "_")
+    found = PROFILES.get(made) or PROFILES.get(f"LINUX_{made}")
+    if found is None:
+        raise UsageError(f"no profile {name!r}: choose one of {', '.join(sorted(PROFILES))}")
+    return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "Command", "main", "told"]
 
 _ABOUT = ("-h", "--help", "-V", "--version")
-_SHORT = ("man", "completion")  # their help is their summary
+_WITHOUT_HELP = ("man", "completion", "complete")  # neither a parser nor words of the grammar
 
 
 class Command(NamedTuple):
@@ -122,13 +122,14 @@ def _run(words: list[str]) -> int:
         from pyxfrm.cli.options import leading
 
         ahead = leading(words)
+        if ahead == len(words) and words[-1] in _ABOUT[:2]:
+            return _about([])
         if ahead == len(words) or not {"-b", "-batch", "--batch"}.isdisjoint(words[:ahead]):
             return _load("pyxfrm.cli.batch:main")(words)
         words = [*words[ahead : ahead + 1], *words[:ahead], *words[ahead + 1 :]]
     name, *rest = words
     if name in ("-h", "--help", "help"):
-        print(_help())
-        return 0
+        return _about(rest)
     if name in ("-V", "--version", "version"):
         print(f"xfrm {__version__}")
         return 0
@@ -137,12 +138,28 @@ def _run(words: list[str]) -> int:
     if name not in COMMANDS:
         print(f"xfrm: no command {name!r}; `xfrm --help` lists them", file=sys.stderr)
         return 2
-    if name in _SHORT and rest[:1] in (["-h"], ["--help"]):
-        print(
-            f"usage: {f'xfrm {name} {COMMANDS[name].words}'.rstrip()}\n\n{COMMANDS[name].summary}"
-        )
-        return 0
+    if name in _WITHOUT_HELP and rest[:1] in (["-h"], ["--help"]):
+        return _about([name])
     return _load(COMMANDS[name].target)(rest)
+
+
+def _about(words: list[str]) -> int:
+    """``xfrm help [COMMAND [VERB] | options]``."""
+    if not words:
+        print(_help())
+        return 0
+    name, *rest = words
+    if name in _WITHOUT_HELP:
+        command = COMMANDS[name]
+        about = f"{command.summary[:1].upper()}{command.summary[1:]}."
+        print(f"usage: xfrm {name} {command.words}".rstrip() + f"\n\n{about}")
+        return 0
+    if name == "options":
+        from pyxfrm.cli import help as help_text
+
+        print(help_text.options())
+        return 0
+    return _run([name, *rest, "--help"])
 
 
 def _meant(name: str) -> str:
@@ -161,4 +178,7 @@ def _load(target: str) -> Callable[[list[str]], int]:
 
 def _help() -> str:
     rows = "\n".join(f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
-    return f"usage: xfrm COMMAND [...]\n\n{rows}\n\n`xfrm COMMAND --help` tells more."
+    return (
+        f"usage: xfrm COMMAND [...]\n\n{rows}\n\n"
+        "`xfrm COMMAND --help` tells more, `xfrm help options` of --json, --engine, ..."
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
+from pyxfrm.abi.profiles import PROFILES, profile_named
 from pyxfrm.errors import UsageError
 
-__all__ = ["Parser"]
+__all__ = ["Parser", "add_profile"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -17,3 +18,22 @@ class Parser(argparse.ArgumentParser):
         """Refuse the command line."""
         name = self.prog.removeprefix("xfrm ")
         raise UsageError(f"{name}: {message}; `{self.prog} --help` tells more")
+
+
+def _profile(text: str) -> str:
+    try:
+        return profile_named(text).name
+    except UsageError as why:
+        raise argparse.ArgumentTypeError(str(why)) from None
+
+
+def add_profile(parser: argparse.ArgumentParser, about: str, default: str | None = None) -> None:
+    """``--profile NAME``; its value is the name of a profile, however it was written."""
+    parser.add_argument(
+        "--profile",
+        metavar="NAME",
+        type=_profile,
+        choices=list(PROFILES),
+        default=default,
+        help=f"{about}: {', '.join(PROFILES)}",
+    )

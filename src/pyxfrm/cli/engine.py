@@ -12,7 +12,7 @@ import sys
 from types import FrameType
 
 from pyxfrm.abi.profiles import LINUX_7_2, PROFILES
-from pyxfrm.cli.arguments import Parser
+from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.engine import Engine
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
@@ -26,24 +26,20 @@ def parser() -> argparse.ArgumentParser:
     verbs = made.add_subparsers(required=True, metavar="VERB")
     serve = verbs.add_parser("serve", help="serve an engine at a unix socket")
     serve.add_argument("path", help="the socket; it must not exist, or its server must be gone")
-    serve.add_argument(
-        "--profile",
-        choices=sorted(PROFILES),
-        default=LINUX_7_2.name,
-        help=f"the kernel to behave as (default: {LINUX_7_2.name})",
-    )
+    add_profile(serve, "the kernel to behave as (7.2 unless given)", LINUX_7_2.name)
     return made
 
 
 def main(argv: list[str]) -> int:
     """Serve until SIGTERM or Ctrl-C."""
     words = parser().parse_args(argv)
-    with EngineServer(EngineHost(Engine(PROFILES[words.profile])), words.path) as server:
+    profile = PROFILES[words.profile]
+    with EngineServer(EngineHost(Engine(profile)), words.path) as server:
 
         def stop(_: int, __: FrameType | None) -> None:
             server.stop()
 
         signal.signal(signal.SIGTERM, stop)
-        print(f"xfrm: {words.profile} serves at {words.path}", file=sys.stderr, flush=True)
+        print(f"xfrm: {profile.name} serves at {words.path}", file=sys.stderr, flush=True)
         server.serve_forever()
     return 0

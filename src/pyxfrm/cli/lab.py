@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyxfrm.cli.arguments import Parser
+from pyxfrm.abi.profiles import PROFILES
+from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError
 from pyxfrm.lab.boot import Options, run_in_terminal
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     fuzz.add_argument(
         "--seconds", type=float, default=60, metavar="S", help="or after S seconds (default: 60)"
     )
+    add_profile(fuzz, "what the engine is (by the kernel's release unless given)")
     fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
     fetch.add_argument("--renew", action="store_true", help="fetch again what is cached")
     fetch.set_defaults(work=_fetch)
@@ -229,8 +231,9 @@ def _json_file(name: str) -> Any:
 def _fuzz(words: argparse.Namespace) -> int:
     from pyxfrm.cli import lab_fuzz
 
-    profile = lab_fuzz.profile_of(words.kernel)
+    chosen = PROFILES[words.profile] if words.profile else None
     with Lab(kernel=_kernel(words), options=_options(words)) as lab:
+        profile = chosen or lab_fuzz.profile_of(lab.release)
         return lab_fuzz.run(lab, profile, words.seed, words.messages, words.seconds)
 
 

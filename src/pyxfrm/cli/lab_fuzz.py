@@ -20,9 +20,9 @@ __all__ = ["profile_of", "run"]
 _ENOUGH = 10  # disagreements to show
 
 
-def profile_of(version: str) -> Profile:
-    """The engine that answers as this kernel."""
-    return LINUX_6_12 if version.startswith("6.") else LINUX_7_2
+def profile_of(release: str) -> Profile:
+    """The profile that is nearest to a kernel of this release."""
+    return LINUX_6_12 if int(release.split(".", maxsplit=1)[0]) < 7 else LINUX_7_2
 
 
 def run(lab: Lab, profile: Profile, seed: int, messages: int | None, seconds: float) -> int:

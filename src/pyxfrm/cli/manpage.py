@@ -8,8 +8,9 @@ from textwrap import wrap
 
 from pyxfrm import __version__
 from pyxfrm.cli.complete import line_named
+from pyxfrm.cli.examples import EXAMPLES
 from pyxfrm.cli.grammar import VERBS, Group
-from pyxfrm.cli.help import syntax, terms, usage
+from pyxfrm.cli.help import shown, syntax, terms, usage
 from pyxfrm.cli.introspect import Line
 from pyxfrm.cli.options import OPTIONS
 from pyxfrm.errors import UsageError
@@ -17,7 +18,8 @@ from pyxfrm.errors import UsageError
 __all__ = ["main", "page"]
 
 _WIDTH = 79
-_DATE = "2026-11-21"  # when the text was last changed
+_INDENT = 7  # columns, of text on a terminal
+_DATE = "2026-11-22"  # when the text was last changed
 
 _ABOUT = """\
 .B xfrm
@@ -113,6 +115,7 @@ def page() -> str:
     for term, text in terms(rows):
         lines += [".TP", f".I {_plain(term)}", _plain(text)]
     lines += [".SH EXIT STATUS", _STATUS.rstrip(), ".SH ENVIRONMENT", _ENVIRONMENT.rstrip()]
+    lines += [".SH EXAMPLES", *_examples()]
     lines += [".SH SEE ALSO", ".BR ip\\-xfrm (8)"]
     return "\n".join(line for text in lines for line in _wrapped(text)) + "\n"
 
@@ -138,7 +141,7 @@ def _synopsis() -> list[str]:
         _plain(line)
         for name, verbs in VERBS.items()
         for verb in verbs
-        for line in usage(name, verb).splitlines()
+        for line in usage(name, verb, width=_WIDTH - _INDENT).splitlines()
     ]
 
 
@@ -151,6 +154,15 @@ def _line(line: Line) -> list[str]:
     for verb in line.verbs.values():
         made += _line(verb)
     return made
+
+
+def _examples() -> list[str]:
+    lines = ["Without root, before the command: --engine 7.2."]
+    for (name, verb), examples in EXAMPLES.items():
+        lines += [".PP", _sentence(VERBS[name][verb].summary), ".PP", ".nf", ".RS 2"]
+        lines += [_plain(line) for each in examples for line in shown(each).splitlines()]
+        lines += [".RE", ".fi"]
+    return lines
 
 
 def _verbs() -> list[str]:

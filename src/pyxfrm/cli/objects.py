@@ -45,11 +45,8 @@ def run(name: str, options: Options, words: list[str]) -> int:
     from pyxfrm.cli.grammar import VERBS
 
     if options.about or words[:1] == ["help"]:
-        from pyxfrm.cli import help as help_text
-
         verb = find_verb(name, words[0]) if words and "" not in VERBS[name] else None
-        print(help_text.of(name, verb))
-        return 0
+        return _help(name, verb)
     if "" in VERBS[name]:
         return _do(name, "", options, words)
     word, *rest = words or ["list"]
@@ -65,14 +62,18 @@ def _do(name: str, verb: str, options: Options, words: list[str]) -> int:
 
     where = f"{name} {verb}".strip()
     if words == ["help"]:
-        from pyxfrm.cli import help as help_text
-
-        print(help_text.of(name, verb))
-        return 0
+        return _help(name, verb)
     parsed = parse(VERBS[name][verb], [] if verb in _WITHOUT_WORDS else words, where)
     module = import_module(f"pyxfrm.cli.{name}")
     handler: Callable[[Options, Parsed], int] = getattr(module, verb.replace("-", "_") or "run")
     return handler(options, parsed)
+
+
+def _help(name: str, verb: str | None) -> int:
+    from pyxfrm.cli import help as help_text
+
+    print(help_text.of(name, verb))
+    return 0
 
 
 def _list(name: str, options: Options, *, keys: bool) -> int:

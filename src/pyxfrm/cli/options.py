@@ -174,7 +174,7 @@ def take(words: list[str]) -> tuple[Options, list[str]]:
             values[_WITH_VALUE[word]] = words[at]
             at += 1
         else:
-            raise UsageError(f"{word}: no such option; `xfrm --help` lists them")
+            raise UsageError(f"{word}: no such option; `xfrm help options` lists them")
     return _options(flags, values), rest
 
 

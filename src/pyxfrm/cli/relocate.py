@@ -72,10 +72,18 @@ def main(argv: list[str]) -> int:
 # -- the command line --------------------------------------------------------------------------------
 
 
+_USAGE = """\
+xfrm relocate --from-local ADDR --to-local ADDR [OPTION ...]
+       xfrm relocate --from-remote ADDR --to-remote ADDR [OPTION ...]
+       xfrm relocate --resume | --abort | --status | --history [OPTION ...]
+       xfrm relocate --watch DEV | --watch-mappings [OPTION ...]"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = Parser(
         "xfrm relocate",
+        usage=_USAGE,
         description="Move everything that belongs to an endpoint: SAs and policies.",
         epilog=STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,

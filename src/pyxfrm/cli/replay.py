@@ -11,10 +11,11 @@ from typing import Any
 
 from pyxfrm.abi.profiles import PROFILES, Profile
 from pyxfrm.cli import told
-from pyxfrm.cli.arguments import Parser
+from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.errors import UsageError, XfrmError
-from pyxfrm.transport.replay.kernel import profile_named, profile_of
+from pyxfrm.transport.recording import bundled
+from pyxfrm.transport.replay.kernel import profile_of
 from pyxfrm.transport.replay.session import Difference, Report, Tally, replay
 from pyxfrm.wire.describe import difference
 from pyxfrm.wire.messages import message_name
@@ -25,10 +26,13 @@ Progress = Callable[[int, int], None]
 
 
 def main(argv: Sequence[str]) -> int:
-    """``xfrm replay FILE... [--json] [--diff] [--profile NAME]``."""
+    """``xfrm replay FILE...|--bundled [--json] [--diff] [--profile NAME]``."""
     args = parser().parse_args(argv)
-    profile = profile_named(args.profile) if args.profile else None
+    profile = PROFILES[args.profile] if args.profile else None
     files = [file for path in args.file for file in _files(Path(path))]
+    files += bundled() if args.bundled else []
+    if not files:
+        raise UsageError("replay: which recording? FILE..., or --bundled for those of pyxfrm")
     if args.json:
         reports, refused = run_all(files, profile)
         print(json.dumps(_as_json(reports, refused), indent=2))
@@ -52,16 +56,15 @@ def parser() -> argparse.ArgumentParser:
         description="Run recorded NETLINK_XFRM conversations against the engine and compare every reply and "
         "every event byte for byte. Exit status: 0 nothing differs, 1 something does, 2 a file is no sound recording.",
     )
-    made.add_argument("file", nargs="+", help="a recording, or a directory of *.jsonl")
+    made.add_argument("file", nargs="*", help="a recording, or a directory of *.jsonl")
+    made.add_argument(
+        "--bundled", action="store_true", help="the recordings that come with pyxfrm (50)"
+    )
     made.add_argument("--json", action="store_true", help="the result as JSON")
     made.add_argument(
         "--diff", action="store_true", help="show the first difference of each file, field by field"
     )
-    made.add_argument(
-        "--profile",
-        metavar="NAME",
-        help="the kernel to be, instead of the one in the file's name: " + ", ".join(PROFILES),
-    )
+    add_profile(made, "the kernel to be, instead of the one in the file's name")
     return made
 
 

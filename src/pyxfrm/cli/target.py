@@ -83,17 +83,16 @@ def engine_path(engine: str) -> Path | None:
 
 def engine_named(engine: str) -> Engine:
     """A fresh engine of the profile that ``--engine NAME`` names; ``7.2`` is short for ``LINUX_7_2``."""
-    from pyxfrm.abi.profiles import PROFILES
+    from pyxfrm.abi.profiles import PROFILES, profile_named
     from pyxfrm.engine import Engine
 
-    name = engine.upper().replace("-", "_").replace(".", "_")
-    name = name if name in PROFILES else f"LINUX_{name}"
-    if name not in PROFILES:
+    try:
+        return Engine(profile_named(engine))
+    except UsageError:
         known = ", ".join(PROFILES)
         raise UsageError(
             f"--engine {engine}: no such profile ({known}), no tunnel of this name, and no path"
-        )
-    return Engine(PROFILES[name])
+        ) from None
 
 
 def netns_of(text: str | None) -> str | int | None:

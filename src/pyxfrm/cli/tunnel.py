@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from dataclasses import fields
 from typing import Any
 
+from pyxfrm.abi.profiles import profile_named
 from pyxfrm.cli import tunnel_view
 from pyxfrm.cli.as_json import document
 from pyxfrm.cli.options import Options
 from pyxfrm.cli.parse import Found, Parsed
-from pyxfrm.cli.target import engine_named
+from pyxfrm.engine import Engine
 from pyxfrm.model import Address, Network, ip, network
 from pyxfrm.tunnel import End, Inner, Keys, Point, Static, Station, Tun
 from pyxfrm.tunnel.keyfile import make_keys, take_keys
@@ -106,7 +107,7 @@ def _end(parsed: Parsed, inner: Inner, hold: float = 0.0) -> End:
     try:
         return End(
             inner,
-            engine=engine_named(parsed.get("profile", "7.2")),
+            engine=Engine(profile_named(parsed.get("profile", "7.2"))),
             drain=parsed.get("drain", 1.0),
             hold=parsed.get("hold", hold or (1.0 if "keys" in parsed else 0.0)),
         )

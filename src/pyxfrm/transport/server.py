@@ -3,6 +3,9 @@
     with EngineServer(EngineHost(Engine()), "/run/user/1000/xfrm") as server:
         server.serve_forever()
 
+    with serving(Engine(), path):  # by a thread, while this one does something else
+        ...
+
 One thread and one selector: the engine does one thing at a time, as a kernel's XFRM does under its mutex. Each connection is a port; what it is too slow to
 read waits in the port's queue, which is bounded, and then is lost with a marker, as on a netlink socket. A client that breaks
 the protocol is disconnected; nothing a client sends reaches further than its own port's requests.
@@ -14,9 +17,13 @@ import os
 import selectors
 import socket
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pyxfrm.closing import Closing
+from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
 from pyxfrm.transport.base import LOST
 from pyxfrm.transport.frames import (
@@ -31,7 +38,7 @@ from pyxfrm.transport.frames import (
 )
 from pyxfrm.transport.local import EngineHost, LocalTransport
 
-__all__ = ["EngineServer"]
+__all__ = ["EngineServer", "serving"]
 
 _BACKLOG = 64
 
@@ -168,6 +175,23 @@ class EngineServer(Closing):
         self.path.unlink(missing_ok=True)
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+@contextmanager
+def serving(engine: Engine | EngineHost, path: str | Path) -> Iterator[EngineServer]:
+    """The engine, served at ``path`` by a thread until the ``with`` block ends. UsageError as of :class:`EngineServer`.
+
+    What this process does with the engine meanwhile, it does over ports: ``Xfrm.connect(path)``, or :meth:`EngineHost.connect`.
+    """
+    host = engine if isinstance(engine, EngineHost) else EngineHost(engine)
+    with EngineServer(host, path) as server:
+        thread = threading.Thread(target=server.serve_forever, name=f"xfrm engine at {path}")
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+            thread.join()
 
 
 def _listen(path: Path) -> socket.socket:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pyxfrm.abi.profiles import EXACT_MARKS, LINUX_6_12, LINUX_7_2, LINUX_7_3
+from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, LINUX_7_3
 from pyxfrm.errors import UsageError
 from pyxfrm.transport.recording import bundled
-from pyxfrm.transport.replay.kernel import profile_named, profile_of
+from pyxfrm.transport.replay.kernel import profile_of
 
 
 def test_the_name_says_which() -> None:
@@ -36,11 +36,3 @@ def test_every_bundled_recording_has_a_profile() -> None:
     assert {profile_of(path).name for path in bundled()} == {
         "LINUX_6_12", "LINUX_7_2", "LINUX_7_3", "LINUX_7_3_NOMIG",
     }  # fmt: skip
-
-
-def test_profiles_by_name() -> None:
-    assert profile_named("linux-7.2") is LINUX_7_2
-    assert profile_named("LINUX_6_12") is LINUX_6_12
-    assert profile_named("exact_marks") is EXACT_MARKS
-    with pytest.raises(UsageError, match=r"no profile 'linux-1.0': choose one of EXACT_MARKS, "):
-        profile_named("linux-1.0")

@@ -9,21 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, LINUX_7_3, PROFILES, Profile
+from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, LINUX_7_3, Profile
 from pyxfrm.errors import UsageError
 
-__all__ = ["profile_named", "profile_of"]
+__all__ = ["profile_of"]
 
 _RELEASES = {"6.12": LINUX_6_12, "7.2": LINUX_7_2, "7.3": LINUX_7_3}
 _SUFFIX = re.compile(r"(\d+\.\d+)(?:\.\d+)*(-nomig)?").fullmatch
-
-
-def profile_named(name: str) -> Profile:
-    """A profile by its name, in upper or lower case, ``-`` and ``.`` for ``_``."""
-    found = PROFILES.get(re.sub(r"[-.]", "_", name).upper())
-    if found is None:
-        raise UsageError(f"no profile {name!r}: choose one of {', '.join(sorted(PROFILES))}")
-    return found
 
 
 def profile_of(path: Path) -> Profile:
