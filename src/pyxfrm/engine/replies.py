@@ -167,22 +167,35 @@ class Step(NamedTuple):
 class Dump:
     """A dump under way on a port.
 
-    ``parts`` gives the messages one after another. One that does not fit waits for the next datagram; one that does not
-    fit into an empty datagram ends the dump, and nobody says so. ``fail`` is the errno that ends it at once.
+    ``begin`` looks at the request when the first datagram is made, and gives the messages one after another. One that
+    does not fit waits for the next datagram; one that does not fit into an empty datagram ends the dump, and nobody says so.
+    ``fail`` is the errno with which ``begin`` refused: it ends the dump at once.
     """
 
-    __slots__ = ("fail", "head", "parts", "pending", "pid", "request", "seq", "text")
+    __slots__ = ("begin", "fail", "parts", "pending", "pid", "request", "seq")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, begin: Callable[[Request], Iterator[Step]]) -> None:
         self.request = request
+        self.begin = begin
         self.seq = request.seq
         self.pid = request.port.portid
-        self.parts: Iterator[Step] = iter(())
+        self.parts: Iterator[Step] | None = None
         self.pending: Step | None = None
         self.fail = 0
 
+    def _begun(self) -> Iterator[Step]:
+        try:
+            return self.begin(self.request)
+        except Refusal as no:
+            self.fail = no.errno
+            if no.text is not None:
+                self.request.text = no.text
+            return iter(())
+
     def fill(self, room: int) -> bytes:
         """The next datagram of at most ``room`` bytes; empty if there is none."""
+        if self.parts is None:
+            self.parts = self._begun()
         made: list[bytes] = []
         used = 0
         while True:
@@ -206,14 +219,7 @@ def start_dump(request: Request, begin: Callable[[Request], Iterator[Step]]) -> 
     port = request.port
     if port.dump is not None:
         raise Refusal(EBUSY)
-    dump = Dump(request)
-    try:
-        dump.parts = begin(request)
-    except Refusal as no:
-        dump.fail = no.errno
-        if no.text is not None:
-            request.text = no.text
-    port.dump = dump
+    port.dump = Dump(request, begin)
     if not continue_dump(request.engine, port):
         raise Refusal(ENOBUFS)
 
@@ -226,7 +232,7 @@ def continue_dump(engine: Engine, port: Port) -> bool:
     room = max(FIRST_DATAGRAM, port.max_read)
     if not port.has_room(room):
         return False
-    chunk = b"" if dump.fail else dump.fill(room)
+    chunk = dump.fill(room)
     # The kernel calls a dump once more after its last message: an empty answer is what ends it.
     if chunk:
         dump.request.text = None  # a warning goes out with a DONE of the same call, or never

@@ -74,6 +74,8 @@ class Imitator:
             return Outcome(errno.EBADF)
 
     def _open(self, step: steps.Open) -> Outcome | None:
+        if step.rcvbuf and not step.privileged:
+            return Outcome(errno.EPERM)  # SO_RCVBUFFORCE
         if step.port in self.engine.ports:
             return Outcome(errno.EADDRINUSE)
         for group in step.groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi.netlink import NLM_F_DUMP, NLM_F_REPLACE, NLMSG_DONE, NLMSG_ERROR
+from pyxfrm.wire.attrs import Attr
 from pyxfrm.wire.messages import Message
 from tests.conformance.parts import CBC, GCM, SHA256, add_sa, encap, policy, sa, sa_id, template, v4
 from tests.conformance.talk import Talk, case
@@ -175,6 +176,20 @@ def dump_without_room(t: Talk) -> None:
                 break
         t.read("d", size=4096)
         t.close("d")
+
+
+@case("ENOBUFS")
+def refused_dump_without_room(t: Talk) -> None:
+    """A dump without room is ENOBUFS and no word of what else is wrong with it; that comes with DONE, when there is room"""
+    t.open("d", 3000, attended=False, rcvbuf=1152)
+    ack = t.encode(m.XFRM_MSG_FLUSHSA, s.UserSaFlush(51))
+    t.post(ack + ack, "d")
+    short = Attr(m.XFRMA_ADDRESS_FILTER, b"short", bytes(3))
+    t.post(t.encode(m.XFRM_MSG_GETSA, None, [short], NLM_F_DUMP), "d")
+    read = t.read("d")
+    t.check(read[-1].header.nlmsg_type == NLMSG_DONE, "no end")
+    texts = [one.body.text for one in read if one.header.nlmsg_type == NLMSG_ERROR]
+    t.check(not any(texts), f"told too early: {texts}")
 
 
 @case("ENOBUFS")
