@@ -7,10 +7,15 @@ A receiver that is too slow loses messages. The kernel says so with ENOBUFS, onc
 its place among the datagrams. It is no exception: what comes after it is as good as ever.
 
 Anything around a transport (:class:`Wrapper`: tracer, recorder, fault injector) is a transport again.
+
+Nobody sleeps for longer than :data:`BREATH` at once. Python notes a signal when it comes and runs its handler between two steps of the interpreter. One that comes
+after the last such step and before the system call that sleeps is noted, and wakes nobody: Ctrl-C would wait for the next event, which may never come.
 """
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Iterable
 from enum import Enum, IntEnum
 from typing import Final, Literal, Protocol
@@ -19,7 +24,19 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi import xfrm as c
 from pyxfrm.closing import Closing
 
-__all__ = ["ALL_GROUPS", "GROUP_OF", "Group", "LOST", "Lost", "Transport", "Wrapper"]
+__all__ = [
+    "ALL_GROUPS",
+    "BREATH",
+    "GROUP_OF",
+    "Group",
+    "LOST",
+    "Lost",
+    "Transport",
+    "Wrapper",
+    "wait_readable",
+]
+
+BREATH = 0.5  # seconds: the longest that one system call sleeps
 
 
 class _Marker(Enum):
@@ -100,6 +117,18 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close the port. Closing twice is harmless."""
+
+
+def wait_readable(poll: select.poll, timeout: float | None) -> bool:
+    """Wait until a registered descriptor is ready, ``timeout`` seconds at most (None: for ever); whether one is."""
+    end = None if timeout is None else time.monotonic() + timeout
+    left = BREATH if timeout is None else timeout
+    while not poll.poll(1000 * max(0.0, min(left, BREATH))):
+        if end is not None:
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+    return True
 
 
 class Wrapper(Closing):

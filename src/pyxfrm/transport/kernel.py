@@ -34,7 +34,7 @@ from pyxfrm.abi.netlink import (
     SOL_NETLINK,
 )
 from pyxfrm.errors import TransportError
-from pyxfrm.transport.base import LOST, Lost
+from pyxfrm.transport.base import LOST, Lost, wait_readable
 from pyxfrm.transport.netns import Netns, in_netns, in_new_netns, open_netns
 
 __all__ = ["KernelTransport", "RECEIVE_BUFFER", "failed"]
@@ -143,7 +143,7 @@ class KernelTransport:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for a datagram, ``timeout`` seconds at most."""
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        return wait_readable(self._poll, timeout)
 
     def fileno(self) -> int:
         """The socket's descriptor."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 from pyxfrm.engine import Engine, Port
 from pyxfrm.errors import TransportError
-from pyxfrm.transport.base import LOST, Lost
+from pyxfrm.transport.base import BREATH, LOST, Lost
 
 __all__ = ["EngineHost", "LocalTransport"]
 
@@ -146,7 +146,7 @@ class LocalTransport:
                     return False
                 due = self.host.deadline()
                 naps = [x for x in (left, due) if x is not None]
-                self.host.changed.wait(min(naps) if naps else None)
+                self.host.changed.wait(min([*naps, BREATH]))
         raise TransportError("the port to the engine is closed")
 
     def fileno(self) -> int:

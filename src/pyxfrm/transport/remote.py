@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
+import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
 from pyxfrm.errors import TransportError, UsageError
-from pyxfrm.transport.base import LOST, Lost
+from pyxfrm.transport.base import BREATH, LOST, Lost, wait_readable
 from pyxfrm.transport.frames import (
     DATA,
     HELLO,
@@ -23,7 +25,7 @@ from pyxfrm.transport.frames import (
 
 __all__ = ["RemoteTransport"]
 
-_PATIENCE = 5.0  # seconds for the server to greet, or to answer a JOIN
+_PATIENCE = 5.0  # seconds for the server to greet, to answer a JOIN, or to read what was sent
 
 
 class RemoteTransport:
@@ -54,7 +56,7 @@ class RemoteTransport:
             ) from None
         except OSError as why:
             sock.close()
-            raise TransportError(f"engine {self.path}: {why.strerror or why}") from None
+            raise TransportError(f"engine {self.path}: {_reason(why)}") from None
         return sock
 
     @property
@@ -83,7 +85,7 @@ class RemoteTransport:
         except BlockingIOError:
             return None
         except OSError as why:
-            raise TransportError(f"engine {self.path}: {why.strerror or why}") from None
+            raise TransportError(f"engine {self.path}: {_reason(why)}") from None
         if not frame:
             raise TransportError(f"engine {self.path}: it closed the connection")
         return frame
@@ -106,17 +108,28 @@ class RemoteTransport:
         self._send(DATA, data)
 
     def _send(self, kind: int, body: bytes) -> None:
+        frame = bytes((kind,)) + body
+        end = time.monotonic() + _PATIENCE
         try:
             while True:
                 try:
-                    self._socket.send(bytes((kind,)) + body)
+                    self._socket.send(frame)
                     return
                 except BlockingIOError:
-                    select.select([], [self._socket], [], _PATIENCE)
+                    if time.monotonic() >= end:
+                        raise TransportError(
+                            f"engine {self.path}: it has read nothing for {_PATIENCE:g} s"
+                        ) from None
+                    self._wait_for_room()
         except OSError as why:
             raise TransportError(
-                f"engine {self.path}: sending {len(body)} bytes: {why.strerror or why}"
+                f"engine {self.path}: sending {len(body)} bytes: {_reason(why)}"
             ) from None
+
+    def _wait_for_room(self) -> None:
+        room = select.poll()
+        room.register(self._socket, select.POLLOUT)
+        wait_readable(room, BREATH)
 
     def recv(self) -> bytes | Lost | None:
         """The next datagram."""
@@ -129,7 +142,7 @@ class RemoteTransport:
         """Wait for a datagram, ``timeout`` seconds at most."""
         if self._early:
             return True
-        return bool(self._poll.poll(None if timeout is None else max(0.0, timeout) * 1000))
+        return wait_readable(self._poll, timeout)
 
     def fileno(self) -> int:
         """The socket's descriptor."""
@@ -146,3 +159,7 @@ class RemoteTransport:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+
+def _reason(why: OSError) -> str:
+    return "the transport is closed" if why.errno == errno.EBADF else why.strerror or str(why)

@@ -25,7 +25,7 @@ from pathlib import Path
 from pyxfrm.closing import Closing
 from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
-from pyxfrm.transport.base import LOST
+from pyxfrm.transport.base import BREATH, LOST
 from pyxfrm.transport.frames import (
     DATA,
     HELLO,
@@ -83,7 +83,8 @@ class EngineServer(Closing):
     def serve_forever(self) -> None:
         """Serve until :meth:`stop`."""
         while not self._stopping:
-            self.serve_once(self.host.deadline())
+            due = self.host.deadline()
+            self.serve_once(BREATH if due is None else min(due, BREATH))
 
     def serve_once(self, timeout: float | None = None) -> None:
         """Wait for something to do, ``timeout`` seconds at most, and do it."""

@@ -27,6 +27,7 @@ from pyxfrm.client.xfrm import Xfrm
 from pyxfrm.closing import Closing
 from pyxfrm.engine import Engine
 from pyxfrm.engine.datapath import Action, Datapath, Verdict
+from pyxfrm.transport.base import BREATH
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.server import EngineServer
 from pyxfrm.tunnel.framing import Run, datagrams, gather
@@ -192,12 +193,12 @@ class End(Closing):
         return min((when for when in times if when is not None), default=None)
 
     def turn(self, timeout: float | None = None) -> None:
-        """Wait until there is something to do, ``timeout`` seconds at most, and do it."""
+        """Wait until there is something to do, ``timeout`` seconds at most, and do it; now and then there is nothing."""
         due = self.deadline()
+        left = BREATH if timeout is None else min(timeout, BREATH)
         if due is not None:
-            left = max(0.0, due - self.clock())
-            timeout = left if timeout is None else min(timeout, left)
-        ready = self._epoll.poll(timeout)
+            left = min(left, max(0.0, due - self.clock()))
+        ready = self._epoll.poll(left)
         with self.host.changed:
             if not self.closed:
                 self.step(self.clock(), [fd for fd, _ in ready])

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from pyxfrm.closing import Closing
+from pyxfrm.transport.base import BREATH
 from pyxfrm.tunnel.end import End
 
 __all__ = ["Loop"]
@@ -74,7 +75,7 @@ class Loop(Closing):
             os.eventfd_read(self._stop)
 
     def turn(self, timeout: float | None = None) -> None:
-        """Wait until there is something to do, ``timeout`` seconds at most, and do it."""
+        """Wait until there is something to do, ``timeout`` seconds at most, and do it; now and then there is nothing."""
         ready = {fd for fd, _ in self._epoll.poll(self._patience(timeout))}
         for fd, end in self._by_fd.items():
             due = end.deadline()
@@ -90,15 +91,16 @@ class Loop(Closing):
                 heappush(self._calls, (when, next(self._serial), again, call))
             call()
 
-    def _patience(self, timeout: float | None) -> float | None:
-        left = [] if timeout is None else [timeout]
+    def _patience(self, timeout: float | None) -> float:
+        """Seconds to sleep: a signal must be heard even if it came just before (:mod:`pyxfrm.transport.base`)."""
+        left = [BREATH] if timeout is None else [timeout, BREATH]
         for end in self.ends:
             due = end.deadline()
             if due is not None:
                 left.append(max(0.0, due - end.clock()))
         if self._calls:
             left.append(max(0.0, self._calls[0][0] - time.monotonic()))
-        return min(left, default=None)
+        return min(left)
 
     def close(self) -> None:
         """Close what the loop itself has open."""
