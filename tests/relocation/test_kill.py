@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import pytest
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.record import dumps
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
-from pyxfrm.transport.server import EngineServer
 from tests.relocation.cutting import every
 from tests.relocation.mortal import driver_for
 from tests.relocation.test_crash import CASES, Scene
+from tests.serving import serving
 
 NAMES = ("migrate-state-both", "hold-both", "recreate-both", "gap-both", "migrate-both")
 
@@ -63,17 +62,14 @@ class Served(Scene):
         self.folder = folder
         (folder / "plan").write_text(dumps(self.plan))
         (folder / "settings").write_text(json.dumps({LARVAL_DROP: "1"}))
-        self.server = EngineServer(self.world.host, folder / "engine")
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
+        self._served = serving(self.world.host, folder / "engine")
 
     def __enter__(self) -> Served:
+        self._served.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.server.stop()
-        self.thread.join()
-        self.server.close()
+        self._served.__exit__(None, None, None)
 
 
 def kill_and_resume(name: str, executioner: Executioner, tmp: Path, stride: int) -> None:
@@ -86,7 +82,10 @@ def kill_and_resume(name: str, executioner: Executioner, tmp: Path, stride: int)
         with Served(name, tmp / str(at)) as scene:
             killed = executioner.run(scene.folder, at)
             assert killed["killed"] or killed["status"] == 0
-            scene.traffic.burst()
+            with (
+                scene.world.host.changed
+            ):  # the server may be at work on what the dead one has sent
+                scene.traffic.burst()
             driver = driver_for(scene.folder)
             if driver.unfinished() is not None:
                 outcome = driver.resume(abort=at % 2 == 1)

@@ -14,15 +14,8 @@ from pyxfrm.client import EventStream
 from pyxfrm.client.events import MappingChanged
 from pyxfrm.errors import UsageError
 from pyxfrm.model import Address, Encap, Proto, SaId, ip
-from pyxfrm.relocation.watch import (
-    AddressTracker,
-    MappingTracker,
-    Peer,
-    Rank,
-    follow,
-    heed,
-    rank_of,
-)
+from pyxfrm.relocation.interface import Rank
+from pyxfrm.relocation.watch import AddressTracker, MappingTracker, Peer, follow, heed
 from tests.relocation.world import A6, A, B, C, D
 
 QUIET = 1.0
@@ -185,25 +178,7 @@ def test_nobody_leaves_an_address_that_is_there(
         made.tracker.moved(target, now)
 
 
-@pytest.mark.parametrize(
-    ("flags", "scope", "rank"),
-    [
-        (0x80, 0, Rank.FIRST),
-        (0x81, 0, Rank.SECOND),
-        (0x40, 0, Rank.UNUSABLE),
-        (0x44, 0, Rank.FIRST),
-        (0x08, 0, Rank.UNUSABLE),
-        (0x20, 0, Rank.STAY),
-        (0x80, 253, Rank.STAY),
-    ],
-    ids=["plain", "secondary", "tentative", "optimistic", "duplicate", "deprecated", "link-local"],
-)
-def test_what_flags_and_scope_say(flags: int, scope: int, rank: Rank) -> None:
-    assert rank_of(flags, scope) is rank
-
-
 def test_an_interface_that_is_not_there() -> None:
-    pytest.importorskip("pyroute2")
     with pytest.raises(UsageError, match="none of that name"):
         next(follow("no-such-dev", AddressTracker(A), lambda *_: True))
 

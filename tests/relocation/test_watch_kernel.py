@@ -15,7 +15,6 @@ INBOUND = 0xC0000012
 
 def run(lab: Lab, name: str, words: Any = None) -> dict[str, Any]:
     """What a watch did; it always ends cleanly by Ctrl-C."""
-    pytest.importorskip("pyroute2")
     found: dict[str, Any] = lab.call(GUEST + name, words)
     assert found["status"] == 130, found["said"]
     assert "Traceback" not in found["said"]

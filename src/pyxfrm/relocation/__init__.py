@@ -18,10 +18,10 @@ What is in these files
 ``steps``, ``run``, ``sight``, ``passes``, ``copies``, ``ways``  the procedure
 ``journal``, ``record``               what is durable
 ``driver``, ``ends``, ``dual``, ``survey``  the IO
-``watch``                             follow addresses
+``watch``, ``interface``              follow addresses
 ``tap``, ``witness``, ``report``      listen to packets, remember the steps, draw both
 
-Nothing here but ``driver``, ``ends``, ``survey``, ``journal``, ``watch`` and ``tap`` touches the world.
+Nothing here but ``driver``, ``ends``, ``survey``, ``journal``, ``watch``, ``interface`` and ``tap`` touches the world.
 """
 
 from pyxfrm.relocation.blocks import Guard

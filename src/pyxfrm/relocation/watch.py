@@ -8,49 +8,32 @@ The deciding is in two small machines without IO, fed with what was seen and the
                          packets that were authentic, but may be replayed late, so this is off unless SAs are named, a source port of 0 means
                          nothing, and a flood of events ends in one move.
 
-:func:`follow` and :func:`heed` feed them, from rtnetlink and from a client's events. Of rtnetlink only *that* something changed is heard; what there is now is then looked up. So a
-notification that was lost, an interface that goes and comes back under another number, and a hundred changes in a moment are no special cases.
+:func:`follow` and :func:`heed` feed them, from rtnetlink (:mod:`pyxfrm.relocation.interface`) and from a client's events.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pyxfrm.client import EventStream
 from pyxfrm.client.events import MappingChanged
 from pyxfrm.errors import UsageError
-from pyxfrm.model import Address, Encap, SaId, ip
+from pyxfrm.model import Address, Encap, SaId
+from pyxfrm.relocation.interface import Rank, addresses, listener, wait_for_change
 from pyxfrm.relocation.wish import Select, Wish
 from pyxfrm.transport.netns import Netns, in_netns, open_netns
 
-__all__ = ["AddressTracker", "MappingTracker", "Peer", "Rank", "follow", "heed", "rank_of"]
+__all__ = ["AddressTracker", "MappingTracker", "Peer", "follow", "heed"]
 
 T = TypeVar("T")
 QUIET = 0.3  # seconds
 PATIENCE = 3.0  # seconds: what never comes to rest is acted on after that
-
-
-class Rank(IntEnum):
-    """What an address of an interface is good for; the higher one is moved to first.
-
-    ``UNUSABLE``  tentative, or a duplicate (RFC 4862 section 5.4): as if it were not there
-    ``STAY``      deprecated (ibid. 5.5.4: no new use, the old one goes on), or not global: no place to move to
-    ``SECOND``    secondary (IPv4: goes when its primary goes) or temporary (IPv6, RFC 8981)
-    ``FIRST``     any other
-    """
-
-    UNUSABLE = 0
-    STAY = 1
-    SECOND = 2
-    FIRST = 3
 
 
 @dataclass
@@ -190,21 +173,6 @@ class MappingTracker:
 
 # -- IO --------------------------------------------------------------------------------------------
 
-# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
-_GROUPS = 0x1 | 0x10 | 0x100
-# linux/if_addr.h
-_SECONDARY, _OPTIMISTIC, _DADFAILED, _DEPRECATED, _TENTATIVE = 0x01, 0x04, 0x08, 0x20, 0x40
-_UNIVERSE = 0
-
-
-def rank_of(flags: int, scope: int) -> Rank:
-    """What the flags and the scope of an address (``struct ifaddrmsg``, IFA_FLAGS) make of it."""
-    if flags & _DADFAILED or (flags & _TENTATIVE and not flags & _OPTIMISTIC):
-        return Rank.UNUSABLE
-    if flags & _DEPRECATED or scope != _UNIVERSE:
-        return Rank.STAY
-    return Rank.SECOND if flags & _SECONDARY else Rank.FIRST
-
 
 def follow(
     interface: str,
@@ -215,12 +183,12 @@ def follow(
 ) -> Iterator[Address]:
     """Watch an interface and make the moves; yields where each one went.
 
-    ``move``: given the old and the new address, whether it was done. One that was refused is tried again at the next change. UsageError if there is no such interface now, or
-    no pyroute2; one that vanishes later may come back.
+    ``move``: given the old and the new address, whether it was done. One that was refused is tried again at the next change. UsageError if there is no such interface now;
+    one that vanishes later may come back.
     """
-    if _within(netns, lambda: _addresses(interface)) is None:
+    if _within(netns, lambda: addresses(interface)) is None:
         raise UsageError(f"interface {interface!r}: there is none of that name")
-    return _follow(interface, tracker, move, netns, _within(netns, _listener))
+    return _follow(interface, tracker, move, netns, _within(netns, listener))
 
 
 def _follow(
@@ -228,15 +196,15 @@ def _follow(
     tracker: AddressTracker,
     move: Callable[[Address, Address], bool],
     netns: Netns | None,
-    listener: socket.socket,
+    changes: socket.socket,
 ) -> Iterator[Address]:
-    with contextlib.closing(listener) as changes:
+    with contextlib.closing(changes):
         while True:
-            there = _within(netns, lambda: _addresses(interface))
+            there = _within(netns, lambda: addresses(interface))
             tracker.see(there or {}, time.monotonic())
             ready = tracker.decide(time.monotonic())
             if ready is None:
-                _wait(changes, tracker.due)
+                wait_for_change(changes, tracker.due)
             elif move(*ready):
                 tracker.moved(ready[1], time.monotonic())
                 yield ready[1]
@@ -252,51 +220,6 @@ def _within(netns: Netns | None, work: Callable[[], T]) -> T:
         return in_netns(fd, work)
     finally:
         os.close(fd)
-
-
-def _addresses(interface: str) -> dict[Address, Rank] | None:
-    """All addresses of an interface; None if there is no such interface."""
-    try:
-        from pyroute2 import IPRoute, NetlinkError  # type: ignore[import-untyped]
-    except ImportError:
-        raise UsageError(
-            "watching an interface needs pyroute2: pip install 'pyxfrm[net]'"
-        ) from None
-    with IPRoute() as route:
-        try:
-            found = route.link_lookup(ifname=interface)
-            messages = list(route.get_addr(index=found[0])) if found else None
-        except NetlinkError:
-            return None  # it went between the two questions
-    return None if messages is None else dict(map(_read, messages))
-
-
-def _read(message: Any) -> tuple[Address, Rank]:
-    attrs = dict(message["attrs"])
-    address = ip(attrs.get("IFA_LOCAL") or attrs["IFA_ADDRESS"])
-    return address, rank_of(attrs.get("IFA_FLAGS", message["flags"]), message["scope"])
-
-
-def _listener() -> socket.socket:
-    """A socket that becomes readable when links or addresses change."""
-    made = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-    )
-    made.bind((0, _GROUPS))
-    return made
-
-
-def _wait(changes: socket.socket, due: float | None) -> None:
-    """Until something changes, or until ``due``. What the messages say is not read."""
-    left = None if due is None else max(0.0, due - time.monotonic())
-    readable, _, _ = select.select([changes], [], [], left)
-    while readable:
-        try:
-            changes.recv(1 << 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            continue  # ENOBUFS: some were lost, and the table is looked up anyway
 
 
 def heed(
