@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +23,8 @@ from pyxfrm.cli.schema import json_schema
 from pyxfrm.engine import Engine
 from pyxfrm.transport.base import ALL_GROUPS
 from pyxfrm.transport.local import EngineHost
-from pyxfrm.transport.server import EngineServer
 from tests.cli.schemas import faults
+from tests.serving import ended, serving
 
 Run = Callable[..., str]
 SCHEMA = json_schema()
@@ -46,9 +45,7 @@ POLICY = (
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs a command line against one engine; its output, or (with ``status``) what it said on stderr."""
     path = tmp_path / "xfrm"
-    with EngineServer(EngineHost(Engine()), path) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(EngineHost(Engine()), path):
 
         def run_it(line: str, *more: str, status: int = 0) -> str:
             got = main(["--engine", str(path), *line.split(" "), *more])
@@ -59,8 +56,6 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
             return str(err if status else out)
 
         yield run_it
-        server.stop()
-        thread.join()
 
 
 # -- moves -----------------------------------------------------------------------------------------
@@ -170,9 +165,7 @@ def test_a_kernel_that_compares_marks_exactly_is_not_held_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "exact"
-    with EngineServer(EngineHost(Engine(EXACT_MARKS)), path) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(EngineHost(Engine(EXACT_MARKS)), path):
         for line in (
             NARROW.replace("reqid 7", "reqid 8"),
             WIDE,
@@ -180,8 +173,6 @@ def test_a_kernel_that_compares_marks_exactly_is_not_held_up(
             "state",
         ):
             assert main(["--engine", str(path), *line.split(" ")]) == 0
-        server.stop()
-        thread.join()
     assert "reqid 7" in capsys.readouterr().out
 
 
@@ -261,13 +252,15 @@ def test_json_says_what_the_text_says(run: Run) -> None:
 @pytest.mark.parametrize("words", [["monitor"], ["monitor", "SA", "policy", "--json"]])
 def test_the_monitor_tells_until_it_is_stopped(tmp_path: Path, words: list[str]) -> None:
     path = tmp_path / "xfrm"
-    with EngineServer(EngineHost(Engine()), path) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        command = [sys.executable, "-m", "pyxfrm.cli", "--engine", str(path)]
-        monitor = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "pyxfrm.cli", "--engine", str(path), *words]
+    with (
+        serving(EngineHost(Engine()), path) as server,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as monitor,
+        ended(monitor),
+    ):
         wanted = 2 if "SA" in words else len(ALL_GROUPS)  # they are joined one after the other
-        while sum(len(port.groups) for port in server.host.engine.ports.values()) < wanted:
+        while sum(len(port.groups) for port in list(server.host.engine.ports.values())) < wanted:
+            assert monitor.poll() is None
             time.sleep(0.01)
         assert main(["--engine", str(path), *SA.split(" ")]) == 0
         assert main(["--engine", str(path), *POLICY.split(" ")]) == 0
@@ -279,11 +272,9 @@ def test_the_monitor_tells_until_it_is_stopped(tmp_path: Path, words: list[str])
             assert line, "the monitor ended by itself"
             rest += line
         monitor.send_signal(signal.SIGINT)
-        rest += monitor.stdout.read()
-        monitor.stdout.close()
-        assert monitor.wait(10) == 130
-        server.stop()
-        thread.join()
+        more, _ = monitor.communicate(timeout=60)
+        rest += more
+        assert monitor.returncode == 130
     if "--json" in words:
         assert json.loads(first)["event"] == "SaAdded"
         assert json.loads(rest.splitlines()[0])["event"] == "PolicyAdded"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -31,11 +30,11 @@ from pyxfrm.engine import Engine
 from pyxfrm.lab.script import Open, Outcome, ReadFile, Received, Script, Sleep, Transcript
 from pyxfrm.model import Iptfs, Limits, Policy, ReplayState, Sa, Template
 from pyxfrm.transport.recording import bundled
-from pyxfrm.transport.server import EngineServer
 from tests.cli import events as messages
 from tests.cli import guest
 from tests.cli.schemas import faults
 from tests.relocation.world import A, B, World, child
+from tests.serving import serving
 
 Captured = pytest.CaptureFixture[str]
 
@@ -253,17 +252,10 @@ def test_every_document_has_its_schema() -> None:
 
 def test_steps_of_a_relocation_are_told_as_documented(tmp_path: Path, capsys: Captured) -> None:
     world = World(tmp_path, *child())
-    server = EngineServer(world.host, tmp_path / "engine")
-    thread = Thread(target=server.serve_forever)
-    thread.start()
     ends = ["--engine", str(tmp_path / "engine"), "--journal", str(tmp_path / "journal.db")]
     move = ["--from-local", str(A), "--to-local", str(B), "--listen", "0", "--events", "-"]
-    try:
+    with serving(world.host, tmp_path / "engine"):
         assert cli.main(["relocate", *ends, *move]) == 0
-    finally:
-        server.stop()
-        thread.join()
-        server.close()
     told = [json.loads(one) for one in capsys.readouterr().out.splitlines() if one[0] == "{"]
     assert [one["step"] for one in told] == list(range(1, len(told) + 1)) != []
     assert [fault for one in told for fault in wrong(one)] == []

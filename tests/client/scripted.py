@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from pyxfrm.transport.base import Lost
+from tests.transport.bytes import ack
 
 Answer = Callable[[bytes], list[bytes | Lost]]
 
@@ -54,3 +55,24 @@ class Scripted:
 
     def close(self) -> None:
         self.closed = True
+
+
+class Stalled(Scripted):
+    """The answer comes while the machine stands still, just after nothing was there and before the clock is read."""
+
+    def __init__(self) -> None:
+        super().__init__(self.later)
+        self.answer: bytes = b""
+        self.looks = 0
+
+    def later(self, data: bytes) -> list[bytes | Lost]:
+        self.answer = ack(data)
+        return []
+
+    def recv(self) -> bytes | Lost | None:
+        self.looks += 1
+        if self.looks == 3:
+            time.sleep(0.1)
+            self.inbox.append(self.answer)
+            return None
+        return super().recv()

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import inspect
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,31 +13,28 @@ from pathlib import Path
 
 import pytest
 
-from pyxfrm.client import AsyncXfrm, Group, Xfrm, verbs
-from pyxfrm.client.events import EventsLost, SaAdded, SaExpired, SasFlushed
+from pyxfrm.abi.messages import XFRM_MSG_NEWPOLICY, XFRM_MSG_NEWSA
+from pyxfrm.client import AsyncEventStream, AsyncXfrm, EventStream, Group, Xfrm, verbs
+from pyxfrm.client.events import Event, EventsLost, SaAdded, SaExpired, SasFlushed
 from pyxfrm.engine import Engine
 from pyxfrm.errors import RefusedError, TransportError
 from pyxfrm.model import Limits
-from pyxfrm.transport.base import LOST
+from pyxfrm.transport.base import LOST, Lost
 from pyxfrm.transport.faults import FaultInjector, Faults
 from pyxfrm.transport.local import EngineHost
-from pyxfrm.transport.server import EngineServer
 from tests.client.scenarios import SA, numbered
-from tests.client.scripted import Scripted
-from tests.transport.bytes import ack
+from tests.client.scripted import Scripted, Stalled
+from tests.serving import serving
+from tests.transport.bytes import MULTI, ack, message
 
 Scenario = Callable[[AsyncXfrm], Awaitable[None]]
 
 
 @asynccontextmanager
 async def remote(path: Path) -> AsyncIterator[AsyncXfrm]:
-    with EngineServer(EngineHost(Engine()), path) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(EngineHost(Engine()), path):
         async with AsyncXfrm.connect(path) as xfrm:
             yield xfrm
-        server.stop()
-        thread.join()
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -179,6 +175,139 @@ def test_a_cancelled_request_leaves_nothing_behind() -> None:
     asyncio.run(main())
 
 
+def test_an_answer_that_came_in_time_counts_however_late_it_is_looked_for() -> None:
+    async def main() -> None:
+        xfrm = AsyncXfrm(transport=Stalled(), timeout=0.02)
+        await asyncio.wait_for(xfrm.flush_sas(), 30)
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_batch_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        xfrm = AsyncXfrm(transport=Scripted(lambda _: [], lambda data: [ack(data)]), timeout=60)
+        task = asyncio.create_task(xfrm.batch([verbs.flush_sas()] * 3))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await xfrm.flush_sas()
+        assert xfrm._core.pending == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("table", ["sas", "policies"])
+@pytest.mark.parametrize("leave", ["cancel", "close"])
+def test_a_dump_that_is_left_in_its_middle_closes_its_port(table: str, leave: str) -> None:
+    async def main() -> None:
+        kind = {"sas": XFRM_MSG_NEWSA, "policies": XFRM_MSG_NEWPOLICY}[table]
+        stops = Scripted(lambda _: [message(kind, MULTI, 1, 77, bytes(224))])
+        dump = getattr(AsyncXfrm(transport=Scripted(others=[stops]), timeout=60), table)()
+        await asyncio.wait_for(anext(dump), 30)
+        assert not stops.closed
+        if leave == "cancel":
+            task = asyncio.ensure_future(anext(dump))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        else:
+            await dump.aclose()
+        assert stops.closed
+
+    asyncio.run(main())
+
+
+def nothing_is_watched(loop: asyncio.AbstractEventLoop) -> bool:
+    """Save the loop's own waking."""
+    return len(loop._selector.get_map()) == 1  # type: ignore[attr-defined]
+
+
+def test_who_waits_for_an_event_is_told_when_the_stream_is_closed(
+    run: Callable[[Scenario], None],
+) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        events = xfrm.events(Group.SA)
+
+        async def listen() -> list[Event]:
+            return [event async for event in events]
+
+        listeners = [asyncio.create_task(listen()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await xfrm.add_sa(SA)
+        while not any(task.done() for task in listeners):
+            await asyncio.sleep(0)
+            events.close()
+        heard = await asyncio.gather(*listeners)
+        assert sum(len(each) for each in heard) <= 1
+        assert nothing_is_watched(asyncio.get_running_loop())
+        with pytest.raises(TransportError, match="closed"):
+            await events.poll()
+
+    run(scenario)
+
+
+def test_each_event_is_heard_by_one_of_those_who_share_a_stream(
+    run: Callable[[Scenario], None],
+) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        async with xfrm.events(Group.SA) as events:
+            listeners = [asyncio.create_task(anext(events)) for _ in range(3)]
+            for spi in (0x100, 0x101, 0x102):
+                await asyncio.sleep(0)
+                await xfrm.add_sa(numbered(spi))
+            heard = await asyncio.gather(*listeners)
+            assert sorted(e.sa.spi for e in heard if isinstance(e, SaAdded)) == [
+                0x100,
+                0x101,
+                0x102,
+            ]
+
+    run(scenario)
+
+
+def test_events_are_polled_and_drained(run: Callable[[Scenario], None]) -> None:
+    async def scenario(xfrm: AsyncXfrm) -> None:
+        async with xfrm.events(Group.SA) as events:
+            assert await events.poll() is None
+            assert await events.poll(0.01) is None
+            await xfrm.add_sa(SA)
+            assert isinstance(await events.poll(20), SaAdded)
+            await xfrm.flush_sas()
+            await xfrm.add_sa(SA)
+            heard: list[Event] = []
+            while len(heard) < 2:
+                heard += await events.drain()
+                await asyncio.sleep(0)
+            assert [type(event) for event in heard] == [SasFlushed, SaAdded]
+
+    run(scenario)
+
+
+def test_who_waits_for_an_answer_is_told_when_the_client_is_closed() -> None:
+    """And the descriptor's number is free for others, for the event loop, too."""
+
+    class Silent(FaultInjector):
+        def recv(self) -> bytes | Lost | None:
+            return None
+
+    async def main() -> None:
+        silent = Silent(EngineHost(Engine()).connect(), 0, Faults())
+        xfrm = AsyncXfrm(transport=silent, timeout=60)
+        tasks = [asyncio.create_task(xfrm.flush_sas()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        fd = silent.fileno()
+        xfrm.close()
+        for task in tasks:
+            with pytest.raises(TransportError, match="the client was closed"):
+                await asyncio.wait_for(task, 30)
+        assert nothing_is_watched(asyncio.get_running_loop())
+        assert fd >= 0
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_faults_do_not_confuse_it(seed: int) -> None:
     async def main() -> None:
@@ -202,13 +331,14 @@ def test_faults_do_not_confuse_it(seed: int) -> None:
     asyncio.run(main())
 
 
-def test_both_clients_have_the_same_methods() -> None:
+@pytest.mark.parametrize(("plain", "awaited"), [(Xfrm, AsyncXfrm), (EventStream, AsyncEventStream)])
+def test_both_clients_have_the_same_methods(plain: type, awaited: type) -> None:
     """Same names, same arguments; only the waiting differs."""
     own = {"dump", "sas", "policies", "events", "close"}
-    for name, method in inspect.getmembers(Xfrm, callable):
+    for name, method in inspect.getmembers(plain, callable):
         if name.startswith("_"):
             continue
-        other = getattr(AsyncXfrm, name)
+        other = getattr(awaited, name)
         assert list(inspect.signature(method).parameters) == list(
             inspect.signature(other).parameters
         ), name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +13,8 @@ from pyxfrm.engine import Engine
 from pyxfrm.lab import Lab
 from pyxfrm.transport.base import ALL_GROUPS
 from pyxfrm.transport.local import EngineHost
-from pyxfrm.transport.server import EngineServer
 from tests.client.scenarios import SCENARIOS, Told, plain
+from tests.serving import serving
 
 names = pytest.mark.parametrize("name", SCENARIOS)
 
@@ -72,15 +71,11 @@ def test_asyncio(name: str) -> None:
 @names
 def test_remote(name: str, tmp_path: Path) -> None:
     told = on_engine(name)
-    with EngineServer(EngineHost(Engine()), tmp_path / "xfrm") as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with Xfrm.connect(tmp_path / "xfrm") as xfrm:
-                assert plain(SCENARIOS[name](xfrm)) == told
-        finally:
-            server.stop()
-            thread.join()
+    with (
+        serving(EngineHost(Engine()), tmp_path / "xfrm"),
+        Xfrm.connect(tmp_path / "xfrm") as xfrm,
+    ):
+        assert plain(SCENARIOS[name](xfrm)) == told
 
 
 @pytest.fixture(scope="session")

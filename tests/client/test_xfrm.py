@@ -18,6 +18,7 @@ from pyxfrm.client import Group, Xfrm, verbs
 from pyxfrm.client.events import (
     EventsLost,
     PolicyAdded,
+    SaAdded,
     SasFlushed,
 )
 from pyxfrm.client.request import Done, Request
@@ -35,7 +36,7 @@ from pyxfrm.transport.recording import read
 from pyxfrm.transport.replayer import Replayer
 from pyxfrm.transport.tracer import Tracer
 from tests.client.scenarios import KEY, POLICY, SA, THERE, numbered
-from tests.client.scripted import Scripted
+from tests.client.scripted import Scripted, Stalled
 from tests.transport.bytes import MULTI, NLMSG_DONE, ack, error, message
 
 
@@ -85,6 +86,23 @@ def test_a_lost_answer_is_not_waited_for_as_long() -> None:
     xfrm = Xfrm(transport=transport, timeout=60)
     with pytest.raises(TransportError, match="answers were lost"):
         xfrm.flush_sas()
+
+
+def test_an_answer_that_came_in_time_counts_however_late_it_is_looked_for() -> None:
+    Xfrm(transport=Stalled(), timeout=0.02).flush_sas()
+
+
+def test_a_closed_stream_has_no_more_events(xfrm: Xfrm) -> None:
+    events = xfrm.events(Group.SA)
+    xfrm.add_sa(SA)
+    xfrm.flush_sas()
+    heard = []
+    for event in events:
+        heard.append(type(event))
+        events.close()
+    assert heard == [SaAdded]
+    with pytest.raises(TransportError, match="closed"):
+        events.poll()
 
 
 def test_an_answer_behind_a_loss_counts() -> None:

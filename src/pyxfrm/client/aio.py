@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -65,25 +66,61 @@ T = TypeVar("T")
 _NAP = 0.01  # seconds between two looks at a transport without a descriptor
 
 
-async def _readable(transport: Transport, timeout: float | None) -> None:
-    """Wait until ``transport`` may have something, ``timeout`` seconds at most."""
-    due = transport.deadline()
-    naps = [x for x in (timeout, due) if x is not None]
-    nap = min(naps) if naps else None
-    fd = transport.fileno()
-    if fd < 0:
-        await asyncio.sleep(_NAP if nap is None else min(nap, _NAP))
-        return
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_reader(fd, ready.set)
-    try:
-        async with asyncio.timeout(nap):
-            await ready.wait()
-    except TimeoutError:
-        pass
-    finally:
-        loop.remove_reader(fd)
+class _Bell:
+    """Wakes tasks when a transport may have something, or is closed. Any number of them may wait.
+
+    It is the one that closes the transport: a descriptor that is closed while an event loop watches it never rings again, and its number may be
+    somebody else's the next moment.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self.closed = False
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._hush: Callable[[], object] | None = None
+
+    async def wait(self, timeout: float | None) -> None:
+        """Until there may be something, ``timeout`` seconds at most."""
+        naps = [x for x in (timeout, self.transport.deadline()) if x is not None]
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            if not self._watch():
+                naps.append(_NAP)
+            async with asyncio.timeout(min(naps, default=None)):
+                await future
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.discard(future)
+            if not self._waiting:
+                self._stop()
+
+    def _watch(self) -> bool:
+        """Have the event loop watch the descriptor; whether there is one."""
+        fd = self.transport.fileno()
+        if fd >= 0 and self._hush is None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(fd, self._ring)
+            self._hush = partial(loop.remove_reader, fd)
+        return fd >= 0
+
+    def _ring(self) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _stop(self) -> None:
+        if self._hush is not None:
+            self._hush()
+            self._hush = None
+
+    def close(self) -> None:
+        """Close the transport; who waits is woken."""
+        self.closed = True
+        self._stop()
+        self.transport.close()
+        self._ring()
 
 
 def _receive(transport: Transport) -> bytes | Lost | None:
@@ -93,28 +130,54 @@ def _receive(transport: Transport) -> bytes | Lost | None:
 
 
 class AsyncEventStream:
-    """An asynchronous iterator over events, from a port of its own."""
+    """An asynchronous iterator over events, from a port of its own. It ends when the stream is closed, also for tasks that wait then."""
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
+        self._bell = _Bell(transport)
         self._core = Core(transport.portid)
         self._ready: deque[Event] = deque()
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    async def poll(self, timeout: float | None = 0.0) -> Event | None:
+        """The next event, waiting ``timeout`` seconds at most (None: for ever); None if there is none."""
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        while not self._ready:
+            data = _receive(self.transport)
+            if data is not None:
+                self._ready += [events.read(message) for message in self._core.feed(data)]
+                continue
+            left = None if end is None else end - loop.time()
+            if left is not None and left <= 0:
+                return None
+            await self._bell.wait(left)
+        return self._ready.popleft()
+
+    async def drain(self) -> list[Event]:
+        """All events that are there now."""
+        found = []
+        while (event := await self.poll()) is not None:
+            found.append(event)
+        return found
+
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        while not self._ready:
-            data = _receive(self.transport)
-            if data is None:
-                await _readable(self.transport, None)
-            else:
-                self._ready += [events.read(message) for message in self._core.feed(data)]
-        return self._ready.popleft()
+        try:
+            event = None if self._bell.closed else await self.poll(None)
+        except TransportError:
+            if not self._bell.closed:
+                raise
+            event = None
+        if event is None:
+            raise StopAsyncIteration
+        return event
 
     def close(self) -> None:
         """Stop listening."""
-        self.transport.close()
+        self._bell.close()
+        self._ready.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,6 +206,7 @@ class AsyncXfrm:
         self._core = Core(self.transport.portid)
         self._waiting: list[tuple[Ticket[Any], asyncio.Future[None]]] = []
         self._watchers = 0
+        self._hush: Callable[[], object] | None = None
         self._grace = 0.0
 
     @classmethod
@@ -192,7 +256,8 @@ class AsyncXfrm:
             while not last.done:
                 left = min(end, self._grace if last.doubtful else end) - loop.time()
                 if left <= 0:
-                    return False
+                    self._pump()  # what came in time counts, however late this process looks
+                    return last.done
                 await self._progress(last, left)
             return True
         finally:
@@ -218,23 +283,32 @@ class AsyncXfrm:
     def _watch(self) -> None:
         fd = self.transport.fileno()
         if self._watchers == 0 and fd >= 0:
-            asyncio.get_running_loop().add_reader(fd, self._pump_for_waiting)
+            loop = asyncio.get_running_loop()
+            loop.add_reader(fd, self._pump_for_waiting)
+            self._hush = partial(loop.remove_reader, fd)
         self._watchers += 1
 
     def _unwatch(self) -> None:
         self._watchers -= 1
-        fd = self.transport.fileno()
-        if self._watchers == 0 and fd >= 0:
-            asyncio.get_running_loop().remove_reader(fd)
+        if self._watchers == 0:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._hush is not None:
+            self._hush()
+            self._hush = None
 
     def _pump_for_waiting(self) -> None:
         """Called by the event loop; what goes wrong goes to those who wait."""
         try:
             self._pump()
         except XfrmError as why:
-            for _, future in self._waiting:
-                if not future.done():
-                    future.set_exception(why)
+            self._fail(why)
+
+    def _fail(self, why: XfrmError) -> None:
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(why)
 
     def _pump(self) -> None:
         """Take all that is there, for whoever asked, and wake who is decided."""
@@ -247,30 +321,30 @@ class AsyncXfrm:
             if (lost or ticket.done) and not future.done():
                 future.set_result(None)
 
-    async def dump(self, request: Dump[T]) -> AsyncIterator[T]:
+    async def dump(self, request: Dump[T]) -> AsyncGenerator[T, None]:
         """The entries of a table, as they come, over a port of their own."""
-        transport = self.transport.sibling()
+        bell = _Bell(self.transport.sibling())
         try:
-            reader = DumpReader(request, transport.portid)
-            transport.send(reader.datagram())
+            reader = DumpReader(request, bell.transport.portid)
+            bell.transport.send(reader.datagram())
             read = request.read
             while not reader.done:
-                for raw in reader.feed(await self._next_part(transport, request)):
+                for raw in reader.feed(await self._next_part(bell, request)):
                     yield read(raw) if read else raw  # type: ignore[misc]  # a dump has a reader
         finally:
-            transport.close()
+            bell.close()
 
-    async def _next_part(self, transport: Transport, request: Request[Any]) -> bytes | Lost:
+    async def _next_part(self, bell: _Bell, request: Request[Any]) -> bytes | Lost:
         loop = asyncio.get_running_loop()
         end = loop.time() + self.timeout
         while True:
-            data = _receive(transport)
+            left = end - loop.time()
+            data = _receive(bell.transport)
             if data is not None:
                 return data
-            left = end - loop.time()
             if left <= 0:
                 raise TransportError(f"{request.name}: the dump stopped in its middle")
-            await _readable(transport, left)
+            await bell.wait(left)
 
     async def run(self, procedure: Procedure[T]) -> T:
         """Carry a procedure out (:mod:`pyxfrm.client.procedure`)."""
@@ -291,7 +365,7 @@ class AsyncXfrm:
         if not isinstance(step, Peek):
             return await self.call(step)
         found: list[Any] = []
-        async with contextlib.aclosing(self.dump(step.dump)) as entries:  # type: ignore[type-var]
+        async with contextlib.aclosing(self.dump(step.dump)) as entries:
             async for entry in entries:
                 found.append(entry)
                 if len(found) == step.count:
@@ -303,8 +377,10 @@ class AsyncXfrm:
         return AsyncEventStream(self.transport.sibling(groups or ALL_GROUPS))
 
     def close(self) -> None:
-        """Close the port."""
+        """Close the port. Tasks that wait for an answer get a TransportError."""
+        self._stop()
         self.transport.close()
+        self._fail(TransportError("the client was closed before the answer came"))
 
     async def __aenter__(self) -> Self:
         return self
@@ -325,7 +401,7 @@ class AsyncXfrm:
         *,
         saddr: Network | None = None,
         daddr: Network | None = None,
-    ) -> AsyncIterator[SaRecord]:
+    ) -> AsyncGenerator[SaRecord, None]:
         """All SAs, newest first, as they come."""
         return self.dump(verbs.sas(proto, saddr=saddr, daddr=daddr))
 
@@ -445,11 +521,12 @@ class AsyncXfrm:
     async def policies(
         self,
         dir: Direction | None = None,  # noqa: A002  # the field's name
-    ) -> AsyncIterator[PolicyRecord]:
+    ) -> AsyncGenerator[PolicyRecord, None]:
         """All policies, or those of a direction, as they come."""
-        async for record in self.dump(verbs.policies()):
-            if dir is None or record.info.dir == dir:
-                yield record
+        async with contextlib.aclosing(self.dump(verbs.policies())) as every:
+            async for record in every:
+                if dir is None or record.info.dir == dir:
+                    yield record
 
     async def add_policy(self, policy: Policy) -> Done:
         """Install a policy."""

@@ -16,7 +16,7 @@ __all__ = ["EventStream"]
 
 
 class EventStream(Closing):
-    """An iterator that waits for the next event; made by :meth:`pyxfrm.client.xfrm.Xfrm.events`.
+    """An iterator that waits for the next event, until it is closed; made by :meth:`pyxfrm.client.xfrm.Xfrm.events`.
 
     Where the reader was too slow there is one :class:`~pyxfrm.client.events.EventsLost` in the stream, and it goes on.
     """
@@ -25,6 +25,7 @@ class EventStream(Closing):
         self.transport = transport
         self._core = Core(transport.portid)
         self._ready: deque[Event] = deque()
+        self._closed = False
 
     def poll(self, timeout: float | None = 0.0) -> Event | None:
         """The next event, waiting ``timeout`` seconds at most (None: for ever); None if there is none."""
@@ -60,11 +61,13 @@ class EventStream(Closing):
         return self
 
     def __next__(self) -> Event:
-        event = self.poll(None)
+        event = None if self._closed else self.poll(None)
         if event is None:
             raise StopIteration
         return event
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed = True
+        self._ready.clear()
         self.transport.close()

@@ -145,7 +145,7 @@ class Xfrm(Closing):
 
     def _receive(self, last: Ticket[Any]) -> bool:
         transport, feed = self.transport, self._core.feed
-        end = 0.0
+        end, late = 0.0, False
         while not last.done:
             try:
                 data = transport.recv()
@@ -153,13 +153,17 @@ class Xfrm(Closing):
                 continue
             if data is not None:
                 if LOST in feed(data):
-                    end = time.monotonic() + min(GRACE, self.timeout)
+                    end, late = time.monotonic() + min(GRACE, self.timeout), False
                 continue
+            if late:
+                return False
             now = time.monotonic()
             end = end or now + self.timeout
-            if now >= end:
-                return False
-            transport.wait(end - now)
+            late = (
+                now >= end
+            )  # one more look: what came in time counts, however late this process is
+            if not late:
+                transport.wait(end - now)
         return True
 
     def dump(self, request: Dump[T]) -> Iterator[T]:
@@ -182,13 +186,13 @@ class Xfrm(Closing):
     def _next_part(self, transport: Transport, request: Request[Any]) -> Any:
         end = time.monotonic() + self.timeout
         while True:
+            left = end - time.monotonic()
             try:
                 data = transport.recv()
             except InterruptedError:
                 continue
             if data is not None:
                 return data
-            left = end - time.monotonic()
             if left <= 0:
                 raise TransportError(f"{request.name}: the dump stopped in its middle")
             transport.wait(left)
