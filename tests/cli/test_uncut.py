@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from pyxfrm.cli.uncut import to_its_end
+from pyxfrm.errors import TransportError
 
 TOUCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTOU)
 
@@ -96,3 +97,24 @@ def test_what_goes_wrong_is_told_before_the_signal() -> None:
 
     with pytest.raises(ZeroDivisionError):
         work()
+
+
+@pytest.mark.parametrize(
+    ("number", "end"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+)
+def test_an_error_does_not_let_a_signal_be_forgotten(
+    number: int, end: type[BaseException], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever watches an address tells errors, and goes on watching."""
+
+    def fail(*signals: int) -> None:
+        with to_its_end():
+            for each in signals:
+                signal.raise_signal(each)
+            raise TransportError("the tables cannot be read")
+
+    with pytest.raises(end):
+        fail(number)
+    assert "xfrm: the tables cannot be read\n" in capfd.readouterr().err
+    with pytest.raises(TransportError):
+        fail()

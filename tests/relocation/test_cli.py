@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Strategy
 from pyxfrm.relocation.wish import Wish
-from pyxfrm.transport.server import EngineServer
 from tests.cli.schemas import faults
 from tests.relocation.world import KEY, A, B, World, child
+from tests.serving import serving
 
 MOVE = ("--from-local", str(A), "--to-local", str(B), "--listen", "0")
 
@@ -56,13 +55,8 @@ def command(
     tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Command]:
     made = Command(tmp_path_factory.mktemp("c"), capfd)
-    server = EngineServer(made.world.host, made.folder / "engine")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield made
-    server.stop()
-    thread.join()
-    server.close()
+    with serving(made.world.host, made.folder / "engine"):
+        yield made
 
 
 def test_dry_run_shows_the_plan_and_does_nothing(command: Command) -> None:

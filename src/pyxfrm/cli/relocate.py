@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pyxfrm.cli import told as in_a_line
+from pyxfrm.cli import told
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.uncut import to_its_end
@@ -371,7 +371,7 @@ class _Task:
             if not self._unfinished():
                 raise
             if isinstance(why, XfrmError):
-                print(f"xfrm: {in_a_line(why)}", file=sys.stderr, flush=True)
+                print(f"xfrm: {told(why)}", file=sys.stderr, flush=True)
             self._tell_unfinished()
             if isinstance(why, KeyboardInterrupt):
                 raise
@@ -430,11 +430,11 @@ class _Task:
             print("\n".join(plan_lines(plan)))
 
     def _tell(self, outcome: Outcome, plans: tuple[Plan, ...]) -> int:
-        from pyxfrm.relocation.driver import told
+        from pyxfrm.relocation.driver import outcome_json
         from pyxfrm.relocation.show import outcome_lines, plan_json
 
         if self.words.json:
-            made = {"plans": [plan_json(p) for p in plans], "outcome": told(outcome)}
+            made = {"plans": [plan_json(p) for p in plans], "outcome": outcome_json(outcome)}
             text = json.dumps({"schema": SCHEMA, **made}, indent=2)
         else:
             text = "\n".join(outcome_lines(outcome))
@@ -511,7 +511,7 @@ class _Task:
             plans = self._plans(wish)
             return not self._refused(plans) and self._carry_out(plans) == 0
         except XfrmError as why:
-            print(f"xfrm: {wish}: {why}", file=sys.stderr, flush=True)
+            print(f"xfrm: {wish}: {told(why)}", file=sys.stderr, flush=True)
             return False
 
     def watch_mappings(self) -> int:

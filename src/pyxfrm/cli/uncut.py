@@ -12,8 +12,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+
+from pyxfrm.cli import told
+from pyxfrm.errors import XfrmError
 
 __all__ = ["to_its_end"]
 
@@ -24,7 +28,10 @@ _FIRST = b"\nxfrm: finishing first; again to cut off (--resume goes on)\n"
 
 @contextlib.contextmanager
 def to_its_end() -> Iterator[None]:
-    """What is in the block is not cut off; at its end, what came ends the program: KeyboardInterrupt, or SystemExit with 128 and the signal's number."""
+    """What is in the block is not cut off; at its end, what came ends the program: KeyboardInterrupt, or SystemExit with 128 and the signal's number.
+
+    An error in the block is told then, since it does not come through: whoever goes on after errors would forget the signal.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -44,6 +51,10 @@ def to_its_end() -> Iterator[None]:
             if was is not signal.SIG_IGN:
                 signal.signal(each, hear if each in _HEARD else signal.SIG_IGN)
         yield
+    except XfrmError as why:
+        if not came:
+            raise
+        print(f"xfrm: {told(why)}", file=sys.stderr, flush=True)
     finally:
         for each, was in before.items():
             signal.signal(each, was if was is not None else signal.SIG_DFL)

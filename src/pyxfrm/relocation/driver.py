@@ -59,7 +59,7 @@ from pyxfrm.relocation.run import Steps
 from pyxfrm.relocation.settings import Settings
 from pyxfrm.relocation.steps import Outcome, relocate, resume
 
-__all__ = ["Driver", "Listener", "Moment", "request_for", "told"]
+__all__ = ["Driver", "Listener", "Moment", "outcome_json", "request_for"]
 
 
 T = TypeVar("T")
@@ -220,7 +220,7 @@ class Driver:
         troubles = (*self._settings.put_back(), *filter(None, (self._deaf,)))
         outcome = replace(outcome, troubles=(*outcome.troubles, *troubles))
         try:
-            self.journal.conclude(self._number, told(outcome))
+            self.journal.conclude(self._number, outcome_json(outcome))
         except TransportError as why:  # it is over all the same
             return replace(outcome, troubles=(*outcome.troubles, f"not in the history: {why}"))
         return outcome
@@ -370,7 +370,7 @@ def _name_of(ticket: Ticket[Any]) -> PolicyId:
     return name
 
 
-def told(outcome: Outcome) -> dict[str, Any]:
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as JSON."""
     return {
         "state": outcome.state.value,
