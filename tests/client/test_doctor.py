@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -89,6 +90,39 @@ def test_an_sa_that_stands_before_another() -> None:
 def test_marks_that_exclude_each_other_are_fine() -> None:
     pair = [replace(OUT, id=SaId(THERE, Proto.ESP, 0x100, Mark(n, 3))) for n in (1, 2)]
     assert found((IN, *pair)) == []
+
+
+class Table:
+    """SAs that can be gone through again and again, as a client's dumps; ``times``: how often that was done."""
+
+    def __init__(self, sas: Sequence[SaRecord]) -> None:
+        self.sas = sas
+        self.times = 0
+
+    def __iter__(self) -> Iterator[SaRecord]:
+        self.times += 1
+        return iter(self.sas)
+
+
+@pytest.mark.parametrize(("twice", "times"), [(False, 1), (True, 2)])
+def test_sas_are_looked_at_again_only_if_some_share_a_name(twice: bool, times: int) -> None:
+    many = [replace(OUT, id=SaId(THERE, Proto.ESP, 0x100 + n)) for n in range(10_000)]
+    narrow = replace(many[7], id=replace(many[7].id, mark=Mark(1, 1)))
+    sas, policies = dumps((IN, narrow, *many) if twice else (IN, *many))
+    table = Table(sas)
+    findings = examine(Facts(table, policies))
+    assert named(findings) == [("ambiguous-marks", "error")] * twice
+    assert table.times == times
+
+
+def test_a_mark_with_bits_outside_its_mask() -> None:
+    """As a larval SA may have one: no value of the model can, so its bytes are changed."""
+    marked = replace(OUT, id=SaId(THERE, Proto.ESP, 0x100, Mark(0x707, 0x707)))
+    sas, policies = dumps((IN, marked))
+    kept, odd = struct.pack("=II", 0x707, 0x707), struct.pack("=II", 0x404, 0x303)
+    sas = [SaRecord.of(record.raw.replace(kept, odd)) for record in sas]
+    (one,) = examine(Facts(sas, policies))
+    assert "bits outside its mask" in one.reason
 
 
 def test_exact_lookups_are_not_confused_by_a_wide_mark() -> None:

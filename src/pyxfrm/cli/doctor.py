@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
 from pyxfrm.cli.target import add_engine, add_netns, connect, read_proc_net
 from pyxfrm.cli.wrapped import say
-from pyxfrm.client import Xfrm
+from pyxfrm.client import SaRecord, Xfrm
 from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
 from pyxfrm.client.probe import probe_marks
 from pyxfrm.errors import TransportError
@@ -33,18 +33,16 @@ STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
 def main(argv: Sequence[str]) -> int:
     """``xfrm doctor [--json] [--engine NAME|PATH] [-n NETNS]``."""
     args = parser().parse_args(argv)
-    client = Xfrm(transport=connect(args.engine, args.netns))
-    try:
-        facts = _facts(client, args)
-    finally:
-        client.close()
-    findings = examine(facts)
+    with Xfrm(transport=connect(args.engine, args.netns)) as client:
+        sas = _Sas(client)
+        facts = _facts(client, sas, args)
+        findings = examine(facts)
     if args.json:
         print(json.dumps({"schema": SCHEMA, "doctor": [_as_json(one) for one in findings]}))
     else:
         for finding in findings:
             _show(finding)
-        print(f"{_count(len(facts.sas), 'SA')}, {_policies(facts)}: {_verdict(findings)}")
+        print(f"{_count(sas.count, 'SA')}, {_policies(facts)}: {_verdict(findings)}")
     return max((STATUS[one.severity] for one in findings), default=0)
 
 
@@ -61,8 +59,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _facts(client: Xfrm, args: argparse.Namespace) -> Facts:
-    sas = list(client.sas())
+class _Sas:
+    """The SAs that are there, asked for each time that they are gone through; ``count``: how many there were."""
+
+    def __init__(self, client: Xfrm) -> None:
+        self._client = client
+        self.count = 0
+
+    def __iter__(self) -> Iterator[SaRecord]:
+        self.count = 0
+        for record in self._client.sas():
+            self.count += 1
+            yield record
+
+
+def _facts(client: Xfrm, sas: Iterable[SaRecord], args: argparse.Namespace) -> Facts:
     policies = list(client.policies())
     exact = client.run(probe_marks())
     if args.engine is not None:
