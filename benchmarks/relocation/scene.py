@@ -56,19 +56,20 @@ def network_down() -> None:
         subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def _deep_backlog() -> None:
-    """A guest that stood still for a moment must not drop what waits between two veth devices."""
-    fd = open_netns(1)
+def set_sysctl(netns: str | int, name: str, value: str) -> None:
+    """In a network namespace, by its name or that of this process's id. (Not every machine has the program.)"""
+    fd = open_netns(netns)
     try:
-        backlog = Path("/proc/sys/net/core/netdev_max_backlog")
-        in_netns(fd, lambda: backlog.write_text("100000"))
+        path = Path("/proc/sys") / name
+        in_netns(fd, lambda: path.write_text(value))
     finally:
         os.close(fd)
 
 
 def network_up(delay_ms: float) -> None:
     """The namespaces, with addresses, routes and, if asked for, a path that takes its time."""
-    _deep_backlog()
+    # A guest that stood still for a moment must not drop what waits between two veth devices.
+    set_sysctl(1, "net/core/netdev_max_backlog", "100000")
     for name in NAMES:
         sh(f"ip netns add {name}")
         sh(f"ip -n {name} link set lo up")
@@ -88,7 +89,7 @@ def network_up(delay_ms: float) -> None:
         for address in more:
             width, nodad = (24, "") if address.family == Family.INET else (64, "nodad")
             sh(f"ip -n {name} addr add {address}/{width} dev {device} {nodad}")
-        sh(f"ip netns exec {name} sysctl -qw net.ipv4.ip_forward=1")
+        set_sysctl(name, "net/ipv4/ip_forward", "1")
         if delay_ms:
             sh(f"tc -n {name} qdisc add dev {device} root netem delay {delay_ms}ms limit 100000")
     _neighbours()

@@ -12,10 +12,9 @@ import subprocess
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from benchmarks.relocation.scene import sh
+from benchmarks.relocation.scene import set_sysctl, sh
 from pyxfrm.client import Request, Xfrm, verbs
 from pyxfrm.model import Action, Direction, Policy, ip, network
 from pyxfrm.relocation import haste
@@ -69,16 +68,6 @@ def network_up() -> None:
     set_sysctl(1, "net/core/netdev_max_backlog", "100000")
     # While an SA has moved and its policy has not, the kernel keeps packets instead of dropping them.
     set_sysctl("theirs", "net/core/xfrm_larval_drop", "0")
-
-
-def set_sysctl(netns: str | int, name: str, value: str) -> None:
-    """In a network namespace."""
-    fd = open_netns(netns)
-    try:
-        path = Path("/proc/sys") / name
-        in_netns(fd, lambda: path.write_text(value))
-    finally:
-        os.close(fd)
 
 
 def network_down() -> None:

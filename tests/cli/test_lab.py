@@ -105,12 +105,22 @@ def test_a_kernel_of_ones_own(lab72: Lab) -> None:
     assert b"SAD count 0" in run.stdout
 
 
-def in_a_terminal(*argv: str) -> tuple[int, int]:
-    """Start ``xfrm lab`` in a terminal of its own: its process id, and our end of the terminal."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "pyxfrm.cli", "lab", *argv])
-    return pid, terminal
+# What pty.fork does, which no process with threads should.
+LEAD = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "pyxfrm.cli", "lab", *sys.argv[1:]])
+"""
+
+
+def in_a_terminal(*argv: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Start ``xfrm lab`` in a terminal of its own: its process, and our end of the terminal."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", LEAD, *argv]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    return process, ours
 
 
 def shown_until(terminal: int, end: bytes) -> bytes:
@@ -127,12 +137,12 @@ def shown_until(terminal: int, end: bytes) -> bytes:
 
 @pytest.mark.kernel
 def test_a_shell_has_a_terminal_and_job_control(lab72: Lab) -> None:
-    pid, terminal = in_a_terminal("shell", "--", "sh", "-i")
+    process, terminal = in_a_terminal("shell", "--", "sh", "-i")
     assert shown_until(terminal, b"# ") == b"# "  # nothing of the kernel's own
     os.write(terminal, b"test -t 0 && echo is $((40 + 2)); sleep 60 & jobs; exit 3\n")
     shown = shown_until(terminal, b"never")
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    assert process.wait() == 3
     assert b"is 42" in shown
     assert b"Running" in shown
     assert b"Power" not in shown
@@ -144,16 +154,16 @@ def test_no_shell_outlives_its_host(
     lab72: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    pid, terminal = in_a_terminal("shell", "--", "sh", "-i")
+    process, terminal = in_a_terminal("shell", "--", "sh", "-i")
     assert shown_until(terminal, b"# ") == b"# "
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     (kernel,) = map(int, children.split())
     if how is signal.SIGHUP:
         os.close(terminal)
     else:
-        os.kill(pid, how)
+        process.send_signal(how)
     assert gone(kernel)
-    os.waitpid(pid, 0)
+    process.wait()
     left = [path.name for path in tmp_path.rglob("*") if path.is_file()]
     assert left == []
 

@@ -41,6 +41,8 @@ HEAVY = {
     "traceback",
     "urllib",
 }
+if sys.version_info >= (3, 14):
+    HEAVY -= {"ast"}  # typing.NamedTuple loads it there
 OURS = {
     "pyxfrm.cli.build",
     "pyxfrm.cli.grammar",

@@ -159,15 +159,18 @@ def _command(words: argparse.Namespace) -> list[str]:
     return command[1:] if command[:1] == ["--"] else command
 
 
+# The words are looked at first: fetching a kernel takes its time.
+
+
 def _run(words: argparse.Namespace) -> int:
-    command = _command(words)
+    command, options = _command(words), _options(words)
     if not command:
         raise UsageError("no command: xfrm lab run -- COMMAND ...")
     stdin = sys.stdin.buffer.read() if words.stdin else None
     done = run_once(
         command,
         kernel=_kernel(words),
-        options=_options(words),
+        options=options,
         timeout=words.timeout,
         stdin=stdin,
         stream=True,
@@ -179,13 +182,14 @@ def _run(words: argparse.Namespace) -> int:
 
 
 def _shell(words: argparse.Namespace) -> int:
-    return run_in_terminal(_kernel(words), _options(words), _command(words) or ["bash", "-l"])
+    options = _options(words)
+    return run_in_terminal(_kernel(words), options, _command(words) or ["bash", "-l"])
 
 
 def _info(words: argparse.Namespace) -> int:
-    chosen = _kernel(words)
+    options, chosen = _options(words), _kernel(words)
     started = time.monotonic()
-    with Lab(kernel=chosen, options=_options(words)) as lab:
+    with Lab(kernel=chosen, options=options) as lab:
         booted = time.monotonic() - started
         facts = lab.call("pyxfrm.lab.probe:survey")
     facts |= {"package": chosen.package, "image": str(chosen.image), "boot_seconds": booted}
@@ -213,8 +217,8 @@ def _told(facts: dict[str, Any]) -> str:
 
 
 def _script(words: argparse.Namespace) -> int:
-    script = Script.from_json(_json_file(words.file))
-    with Lab(kernel=_kernel(words), options=_options(words)) as lab:
+    script, options = Script.from_json(_json_file(words.file)), _options(words)
+    with Lab(kernel=_kernel(words), options=options) as lab:
         transcript = lab.run_script(script)
     print(json.dumps({"schema": SCHEMA, "outcomes": transcript.to_json()}, indent=2))
     return 0
@@ -231,8 +235,9 @@ def _json_file(name: str) -> Any:
 def _fuzz(words: argparse.Namespace) -> int:
     from pyxfrm.cli import lab_fuzz
 
+    options = _options(words)
     chosen = PROFILES[words.profile] if words.profile else None
-    with Lab(kernel=_kernel(words), options=_options(words)) as lab:
+    with Lab(kernel=_kernel(words), options=options) as lab:
         profile = chosen or lab_fuzz.profile_of(lab.release)
         return lab_fuzz.run(lab, profile, words.seed, words.messages, words.seconds)
 
