@@ -23,7 +23,7 @@ NAMED = {
     "linux/udp.h": ("UDP_ENCAP_ESPINUDP_NON_IKE", "UDP_ENCAP_ESPINUDP", "TCP_ENCAP_ESPINTCP"),
     "linux/in.h": ("IPPROTO_IP", "IPPROTO_IPIP", "IPPROTO_IPV6", "IPPROTO_ESP", "IPPROTO_AH", "IPPROTO_COMP"),
     "linux/in6.h": ("IPPROTO_ROUTING", "IPPROTO_DSTOPTS"),
-    "linux/ipsec.h": ("IPSEC_PROTO_ANY",),
+    "linux/ipsec.h": ("IPSEC_PROTO_ANY", "IPSEC_ULPROTO_ANY"),
     "sys/socket.h": ("AF_UNSPEC", "AF_INET", "AF_INET6", "SOL_NETLINK"),
     "linux/version.h": ("LINUX_VERSION_MAJOR", "LINUX_VERSION_PATCHLEVEL", "LINUX_VERSION_SUBLEVEL"),
 }  # fmt: skip

@@ -138,6 +138,22 @@ def the_policy_must_be_met(t: Talk) -> None:
 
 
 @case("MIGRATE")
+def the_interface_counts(t: Talk) -> None:
+    """The packet leaves by the selector's interface, whatever its protocol, but for protocol 255"""
+    lost = "Target policy not found"
+    add_policy(t, sel=net(9)._replace(ifindex=7))
+    packet = host(v4(1, 9), v4(2))
+    for proto in (0, 17, 99):
+        no(t, ENOENT, lost, sel=packet._replace(proto=proto))
+        no(t, ENOENT, lost, sel=packet._replace(proto=proto, ifindex=8))
+    no(t, ENOENT, lost, sel=packet._replace(proto=255, ifindex=7))
+    go(t, sel=packet._replace(ifindex=7))
+    add_policy(t, sel=net(8))
+    go(t, sel=host(v4(1, 8), v4(2))._replace(proto=255, ifindex=7))
+    look(t)
+
+
+@case("MIGRATE")
 def icmp_and_gre_have_ports_of_their_own(t: Talk) -> None:
     """type and code of ICMP, the key of GRE: all in what would be the ports of the packet"""
     for number, proto, dport, sport, first, second in (

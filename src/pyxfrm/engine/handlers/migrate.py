@@ -25,6 +25,7 @@ from pyxfrm.abi.structs import KmAddress, UserMigrate, UserPolicyId
 from pyxfrm.abi.xfrm import (
     AF_INET,
     AF_INET6,
+    IPSEC_ULPROTO_ANY,
     XFRM_MAX_DEPTH,
     XFRM_MODE_TRANSPORT,
     XFRMNLGRP_MIGRATE,
@@ -132,7 +133,7 @@ def _find_policy(engine: Engine, sel: Selector, direction: int, kind: int, if_id
     if sel.family not in (AF_INET, AF_INET6):
         raise Refusal(EAFNOSUPPORT, "Target policy not found")
     flow = Flow(sel.family, sel.daddr, sel.saddr, proto=sel.proto)
-    if sel.proto:
+    if sel.proto != IPSEC_ULPROTO_ANY:
         dport, sport = flow_ports(sel.proto, sel.dport, sel.sport)
         flow = flow._replace(dport=dport, sport=sport, oif=sel.ifindex)
     policy = engine.spd.lookup(flow, direction, kind, if_id)
