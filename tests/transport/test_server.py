@@ -12,13 +12,25 @@ from pathlib import Path
 
 import pytest
 
+from pyxfrm.abi.netlink import NETLINK_CAP_ACK, NETLINK_DROP_MEMBERSHIP, NETLINK_EXT_ACK
 from pyxfrm.engine import Engine
 from pyxfrm.errors import TransportError, UsageError
 from pyxfrm.transport.base import ALL_GROUPS, LOST, Group
-from pyxfrm.transport.frames import LARGEST
+from pyxfrm.transport.frames import (
+    DATA,
+    DONE,
+    HELLO,
+    JOIN,
+    JOINED,
+    LARGEST,
+    OPTION,
+    REFUSED,
+    TWO_U32,
+    U32,
+)
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.remote import RemoteTransport
-from pyxfrm.transport.server import EngineServer
+from pyxfrm.transport.server import EngineServer, serving
 from tests.transport.bytes import DUMP, GETSA, REQUEST, flush, message, new_sa, sad_info
 
 Connect = Callable[..., RemoteTransport]
@@ -179,3 +191,46 @@ def test_a_dead_servers_socket_is_replaced(tmp_path: Path) -> None:
     dead.close()
     EngineServer(EngineHost(Engine()), where).close()
     assert not where.exists()
+
+
+def test_options_of_a_port_are_those_of_a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as raw:
+        raw.settimeout(10)
+        raw.connect(str(path))
+        assert raw.recv(LARGEST)[0] == HELLO
+
+        def asked(frame: bytes) -> bytes:
+            raw.send(frame)
+            return raw.recv(LARGEST)
+
+        wrong = message(GETSA, REQUEST, 1, 0)  # too short, and told so
+        assert asked(bytes((DATA,)) + wrong).endswith(b"Invalid header length\0\0\0")
+        for option, value in ((NETLINK_CAP_ACK, 0), (NETLINK_EXT_ACK, 0)):
+            body = TWO_U32.pack(option, value)
+            assert asked(bytes((OPTION,)) + body) == bytes((DONE,)) + body
+        assert len(asked(bytes((DATA,)) + wrong)) == 1 + 36  # the request whole, and no text
+        group = U32.pack(Group.SA)
+        assert asked(bytes((JOIN,)) + group) == bytes((JOINED,)) + group
+        body = TWO_U32.pack(NETLINK_DROP_MEMBERSHIP, Group.SA)
+        assert asked(bytes((OPTION,)) + body) == bytes((DONE,)) + body
+        assert (
+            asked(bytes((OPTION,)) + TWO_U32.pack(4000, 1)) == bytes((REFUSED,)) + b"no such option"
+        )
+        assert len(asked(bytes((DATA,)) + new_sa(2, 0, 0x100))) == 1 + 36  # the ACK, no event
+        assert asked(bytes((OPTION,)) + b"short") == b""  # the end of the connection
+
+
+def test_serving_ends_with_its_block_whatever_happens_in_it(tmp_path: Path) -> None:
+    where = tmp_path / "engine"
+    host = EngineHost(Engine())
+
+    def use() -> None:
+        with serving(host, where) as server, closing(RemoteTransport(where)) as port:
+            assert server.host is host
+            assert port.portid
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        use()
+    assert not where.exists()
+    assert not any("xfrm engine" in thread.name for thread in threading.enumerate())

@@ -55,7 +55,7 @@ COMMANDS = {
     ),
     "migrate": Command("pyxfrm.cli.objects:migrate", "move a policy and its SAs: the old message"),
     "tunnel": Command("pyxfrm.cli.objects:tunnel", "VPN ends in user space, and their engines"),
-    "engine": Command("pyxfrm.cli.engine:main", "serve an engine to other processes"),
+    "engine": Command("pyxfrm.cli.engine:main", "an engine for other processes"),
     "schema": Command("pyxfrm.cli.schema:main", "what the commands write as JSON"),
     "man": Command("pyxfrm.cli.manpage:main", "the manual page: xfrm man | man -l -"),
     "completion": Command(

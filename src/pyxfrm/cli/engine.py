@@ -1,38 +1,70 @@
-"""``xfrm engine serve PATH [--profile NAME]``: an engine for other processes, at a socket that only its owner may open.
+"""``xfrm engine``: an engine for other processes, at a socket that only its owner may open.
 
 xfrm engine serve /run/user/1000/xfrm &
 xfrm --engine /run/user/1000/xfrm state list
+xfrm engine run -- ip xfrm state              any program, its XFRM sockets led to an engine
+LD_PRELOAD=$(xfrm engine preload) PYXFRM_ENGINE=/run/user/1000/xfrm ip xfrm state
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 from pyxfrm.abi.profiles import LINUX_7_2, PROFILES
 from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.engine import Engine
+from pyxfrm.errors import UsageError
 from pyxfrm.transport.local import EngineHost
-from pyxfrm.transport.server import EngineServer
+from pyxfrm.transport.preload import environment, library
+from pyxfrm.transport.server import EngineServer, serving
 
 __all__ = ["main", "parser"]
+
+_NOT_FOUND = 127  # as of a shell
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = Parser("xfrm engine", description="A NETLINK_XFRM in user space.")
     verbs = made.add_subparsers(required=True, metavar="VERB")
-    serve = verbs.add_parser("serve", help="serve an engine at a unix socket")
+
+    def verb(name: str, work: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        added: Parser = verbs.add_parser(
+            name, help=text, description=f"{text[:1].upper()}{text[1:]}."
+        )
+        added.set_defaults(work=work)
+        return added
+
+    serve = verb("serve", _serve, "serve an engine at a unix socket, until Ctrl-C")
     serve.add_argument("path", help="the socket; it must not exist, or its server must be gone")
-    add_profile(serve, "the kernel to behave as (7.2 unless given)", LINUX_7_2.name)
+    run = verb("run", _run, "run a program whose XFRM sockets lead to an engine of its own")
+    run.add_argument(
+        "--socket", metavar="PATH", help="where the engine serves, for others to ask it meanwhile"
+    )
+    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="it")
+    verb("preload", _preload, "print the library that leads programs to $PYXFRM_ENGINE")
+    for each in (serve, run):
+        add_profile(each, "the kernel to behave as (7.2 unless given)", LINUX_7_2.name)
     return made
 
 
 def main(argv: list[str]) -> int:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Run one of the verbs."""
     words = parser().parse_args(argv)
+    work: Callable[[argparse.Namespace], int] = words.work
+    return work(words)
+
+
+def _serve(words: argparse.Namespace) -> int:
+    """Serve until SIGTERM or Ctrl-C."""
     profile = PROFILES[words.profile]
     with EngineServer(EngineHost(Engine(profile)), words.path) as server:
 
@@ -42,4 +74,43 @@ def main(argv: list[str]) -> int:
         signal.signal(signal.SIGTERM, stop)
         print(f"xfrm: {profile.name} serves at {words.path}", file=sys.stderr, flush=True)
         server.serve_forever()
+    return 0
+
+
+def _run(words: argparse.Namespace) -> int:
+    """The status is the program's own, or 128 and the signal that ended it."""
+    command = words.command[1:] if words.command[:1] == ["--"] else words.command
+    if not command:
+        raise UsageError("engine run: which program? xfrm engine run -- COMMAND ...")
+    with TemporaryDirectory(prefix="xfrm-") as folder:
+        path = Path(words.socket or Path(folder) / "engine")
+        with serving(Engine(PROFILES[words.profile]), path):
+            return _wait(command, os.environ | environment(path))
+
+
+def _wait(command: list[str], env: dict[str, str]) -> int:
+    try:
+        program = subprocess.Popen(command, env=env)  # noqa: S603
+    except OSError as why:
+        print(f"xfrm: {command[0]}: {why.strerror}", file=sys.stderr)
+        return _NOT_FOUND
+    before = signal.signal(signal.SIGTERM, lambda *_: program.terminate())
+    try:
+        while (status := _status(program)) is None:
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return status if status >= 0 else 128 - status
+
+
+def _status(program: subprocess.Popen[bytes]) -> int | None:
+    """How the program ended; None after a Ctrl-C, which the terminal gives to it, too."""
+    try:
+        return program.wait()
+    except KeyboardInterrupt:
+        return None
+
+
+def _preload(_: argparse.Namespace) -> int:
+    print(library())
     return 0

@@ -106,6 +106,12 @@ class LocalTransport:
             for group in groups:
                 self.host.engine.join(self.port, int(group))
 
+    def leave(self, groups: Iterable[int]) -> None:
+        """Listen to these groups no longer."""
+        with self.host.changed:
+            for group in groups:
+                self.host.engine.leave(self.port, int(group))
+
     def send(self, data: bytes) -> None:
         """Hand to the engine, which has handled it when this returns."""
         host = self.host

@@ -22,18 +22,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyxfrm.abi.netlink import (
+    NETLINK_CAP_ACK,
+    NETLINK_DROP_MEMBERSHIP,
+    NETLINK_EXT_ACK,
+    NETLINK_NO_ENOBUFS,
+)
 from pyxfrm.closing import Closing
 from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
 from pyxfrm.transport.base import BREATH, LOST
 from pyxfrm.transport.frames import (
     DATA,
+    DONE,
     HELLO,
     JOIN,
     JOINED,
     LARGEST,
     LOST_FRAME,
+    OPTION,
     REFUSED,
+    TWO_U32,
     U32,
 )
 from pyxfrm.transport.local import EngineHost, LocalTransport
@@ -41,6 +50,11 @@ from pyxfrm.transport.local import EngineHost, LocalTransport
 __all__ = ["EngineServer", "serving"]
 
 _BACKLOG = 64
+_OPTIONS = {
+    NETLINK_EXT_ACK: "ext_ack",
+    NETLINK_CAP_ACK: "cap_ack",
+    NETLINK_NO_ENOBUFS: "no_enobufs",
+}
 
 
 class _Connection:
@@ -136,6 +150,8 @@ class EngineServer(Closing):
             connection.port.send(frame[1:])
         elif frame[0] == JOIN and len(frame) == 1 + U32.size:
             self._join(connection, frame[1:])
+        elif frame[0] == OPTION and len(frame) == 1 + TWO_U32.size:
+            _set_option(connection, frame[1:])
         else:
             self._drop(connection)
 
@@ -176,6 +192,20 @@ class EngineServer(Closing):
         self.path.unlink(missing_ok=True)
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+
+def _set_option(connection: _Connection, body: bytes) -> None:
+    """As setsockopt does."""
+    port = connection.port
+    option, value = TWO_U32.unpack(body)
+    if option == NETLINK_DROP_MEMBERSHIP:
+        port.leave((value,))
+    elif option in _OPTIONS:
+        setattr(port.port, _OPTIONS[option], bool(value))
+    else:
+        connection.pending.append(bytes((REFUSED,)) + b"no such option")
+        return
+    connection.pending.append(bytes((DONE,)) + body)
 
 
 @contextmanager
