@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-from pathlib import Path
-
-PAGE = Path(__file__).parents[2] / "docs" / "client.md"
+from tests.docs.pages import ROOT, examples_of
 
 
 def test_the_tour_is_true() -> None:
-    text = PAGE.read_text().replace("```", "")  # a fence would be taken for expected output
-    test = doctest.DocTestParser().get_doctest(text, {}, PAGE.name, str(PAGE), 0)
-    assert len(test.examples) > 30
-    assert doctest.DocTestRunner().run(test).failed == 0
+    count, failed = examples_of(ROOT / "docs" / "client.md")
+    assert count > 30
+    assert failed == 0

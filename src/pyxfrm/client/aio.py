@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from pyxfrm.client.info import Aevent, Defaults, SadInfo, SpdInfo
     from pyxfrm.client.records import PolicyRecord, SaRecord
     from pyxfrm.engine import Engine
+    from pyxfrm.transport.local import EngineHost
     from pyxfrm.transport.netns import Netns
 
 __all__ = ["AsyncEventStream", "AsyncXfrm"]
@@ -210,11 +211,12 @@ class AsyncXfrm:
         self._grace = 0.0
 
     @classmethod
-    def engine(cls, engine: Engine, *, timeout: float = TIMEOUT) -> Self:
-        """A client of an engine in this process, and nobody else's."""
+    def engine(cls, engine: Engine | EngineHost, *, timeout: float = TIMEOUT) -> Self:
+        """A client of an engine in this process, see :meth:`Xfrm.engine`."""
         from pyxfrm.transport.local import EngineHost
 
-        return cls(transport=EngineHost(engine).connect(), timeout=timeout)
+        host = engine if isinstance(engine, EngineHost) else EngineHost(engine)
+        return cls(transport=host.connect(), timeout=timeout)
 
     @classmethod
     def connect(cls, path: str | Path, *, timeout: float = TIMEOUT) -> Self:

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from pyxfrm.client.info import Aevent, Defaults, SadInfo, SpdInfo
     from pyxfrm.client.records import PolicyRecord, SaRecord
     from pyxfrm.engine import Engine
+    from pyxfrm.transport.local import EngineHost
     from pyxfrm.transport.netns import Netns
 
 __all__ = ["GRACE", "TIMEOUT", "Xfrm"]
@@ -97,11 +98,12 @@ class Xfrm(Closing):
         self._core = Core(self.transport.portid)
 
     @classmethod
-    def engine(cls, engine: Engine, *, timeout: float = TIMEOUT) -> Self:
-        """A client of an engine in this process, and nobody else's."""
+    def engine(cls, engine: Engine | EngineHost, *, timeout: float = TIMEOUT) -> Self:
+        """A client of an engine in this process. An :class:`~pyxfrm.transport.local.EngineHost` may have many clients, and a clock of its own."""
         from pyxfrm.transport.local import EngineHost
 
-        return cls(transport=EngineHost(engine).connect(), timeout=timeout)
+        host = engine if isinstance(engine, EngineHost) else EngineHost(engine)
+        return cls(transport=host.connect(), timeout=timeout)
 
     @classmethod
     def connect(cls, path: str | Path, *, timeout: float = TIMEOUT) -> Self:
