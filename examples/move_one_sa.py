@@ -26,10 +26,9 @@ def main(words: list[str]) -> int:
             print(f"MIGRATE_STATE: {xfrm.probe().migrate_state}")
             xfrm.add_sa(SA)
             moved = xfrm.migrate_sa(Migration.of(SA, saddr=ip("203.0.113.10")), verify=True)
-            print(
-                f"{moved.after.id} comes from {moved.after.saddr}, oseq {moved.after.replay.oseq}"
-            )
-            xfrm.delete_sa(moved.move.new_id)
+            sa = xfrm.get_sa(moved.move.new_id)
+            print(f"{sa.id} comes from {sa.saddr}, oseq {sa.replay.oseq}")
+            xfrm.delete_sa(sa.id)
         except XfrmError as no:  # one line: what, errno, the kernel's own words
             print(no, file=sys.stderr)
             return 1
