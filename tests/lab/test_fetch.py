@@ -19,10 +19,13 @@ needs_apt = pytest.mark.skipif(not shutil.which("apt-get"), reason="apt is not o
 KERNEL = '#!/bin/sh\n[ "$1" = --version ] && echo 7.2.7\n'
 
 
-def package(archive: Path, name: str, version: str, files: dict[str, str]) -> str:
+def package(
+    archive: Path, name: str, version: str, files: dict[str, str], depends: str = ""
+) -> str:
     """Build a package into the archive; its entry for the Packages file."""
     tree = archive / "build"
     control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n"
+    control += f"Depends: {depends}\n" if depends else ""
     control += "Maintainer: nobody <nobody@example.com>\nDescription: for a test\n"
     for path, text in {"DEBIAN/control": control, **files}.items():
         file = tree / path
@@ -128,6 +131,37 @@ def test_a_package_that_is_not_what_was_announced_is_refused(with_kernel: Path) 
     with pytest.raises(LabError, match="apt-get download failed: "):
         fetch.kernel("7.2")
     assert leftovers() == []
+
+
+@needs_apt
+def test_strongswan_starts_with_its_own_libraries_and_the_plugins_that_are_asked_for(
+    archive: Path,
+) -> None:
+    files = {
+        "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": '#!/bin/sh\necho "$@"\n',
+        "usr/sbin/charon-systemd": "",
+        "usr/sbin/swanctl": "",
+        "usr/lib/ipsec/plugins/libstrongswan-nonce.so": "",
+        "usr/lib/ipsec/plugins/libstrongswan-vici.so": "",
+    }
+    needed = package(archive, "libstrongswan", "6.1.0-2", {"usr/share/needed": "yes"})
+    daemon_package = package(archive, "charon-systemd", "6.1.0-2", files, "libstrongswan")
+    publish(archive, "sid", needed + daemon_package)
+    daemon = fetch.strongswan("charon-systemd", ("nonce", "vici"))
+    assert daemon.package == "charon-systemd 6.1.0-2"
+    root = fetch.cache_directory() / "strongswan-1/root"
+    told = subprocess.check_output([*daemon.argv, "--word"], text=True).split()
+    assert (root / "usr/share/needed").read_text() == "yes"
+    own, c_library = root / "usr/lib/ipsec", root / "usr/lib/x86_64-linux-gnu"
+    assert told == [
+        *("--library-path", f"{own}:{c_library}:{c_library}"),
+        "--preload",
+        f"{own}/plugins/libstrongswan-nonce.so:{own}/plugins/libstrongswan-vici.so",
+        *(f"{root}/usr/sbin/charon-systemd", "--word"),
+    ]
+    assert "--preload" not in fetch.strongswan("swanctl").argv
+    with pytest.raises(LabError, match="no updown in the unpacked package"):
+        fetch.strongswan("charon-systemd", ("updown",))
 
 
 @needs_apt

@@ -21,7 +21,7 @@ from pyxfrm.lab.errors import LabError
 from pyxfrm.lab.sources import main_archive, read_sources, stanza
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Archive", "private_apt"]
 
@@ -86,15 +86,19 @@ class Archive:
 
     def unpack(self, package: str, target: Path) -> None:
         """Download one package (``name``, ``name=version`` or ``name/suite``) and unpack it."""
-        with tempfile.TemporaryDirectory(dir=self.root) as place:
-            self._run("apt-get", "download", package, cwd=Path(place))
-            self._unpack_all(Path(place), target)
+        self._download((package,), target)
 
     def unpack_with_needs(self, package: str, target: Path) -> None:
         """The same with everything the package depends on, down to the C library."""
-        options = ("--download-only", "--no-install-recommends", "-y", "-qq")
-        self._run("apt-get", *options, "install", package)
-        self._unpack_all(self.root / "cache/archives", target)
+        plan = self._run("apt-get", "--simulate", "--no-install-recommends", "install", package)
+        steps = [line.split() for line in plan.splitlines()]
+        self._download([step[1] for step in steps if step[:1] == ["Inst"]], target)
+
+    def _download(self, packages: Sequence[str], target: Path) -> None:
+        """``apt-get download`` also fetches from archives in the file system, which ``install --download-only`` leaves where they are."""
+        with tempfile.TemporaryDirectory(dir=self.root) as place:
+            self._run("apt-get", "download", *packages, cwd=Path(place))
+            self._unpack_all(Path(place), target)
 
     def _unpack_all(self, place: Path, target: Path) -> None:
         files = sorted(place.glob("*.deb"))

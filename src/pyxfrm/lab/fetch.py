@@ -1,4 +1,4 @@
-"""Fetching the lab's kernels: from the machine's own Debian mirror, verified by apt, into a cache.
+"""Fetching the lab's kernels, and programs to judge by: from the machine's own Debian mirror, verified by apt, into a cache.
 
     /etc/apt (read only) --> private apt state --> apt-get update, download --> dpkg-deb -x --> cache
                              one suite, our user     signatures and hashes        patchelf
@@ -38,7 +38,7 @@ from pyxfrm.lab.errors import LabError
 from pyxfrm.lab.modules import find_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "KERNELS",
@@ -51,6 +51,7 @@ __all__ = [
     "iproute2",
     "kernel",
     "own",
+    "strongswan",
 ]
 
 _FORMAT = 1  # of a cache entry: raise it when entries of older versions can no longer be used
@@ -111,7 +112,7 @@ def forget() -> None:
 
     Guests that run meanwhile can load no further modules.
     """
-    for name in (*(f"kernel-{version}" for version in KERNELS), "iproute2"):
+    for name in (*(f"kernel-{version}" for version in KERNELS), "iproute2", "strongswan"):
         shutil.rmtree(_place(name), ignore_errors=True)
 
 
@@ -143,12 +144,42 @@ def own(image: Path, modules: Path | None = None) -> Kernel:
 def iproute2(name: str = "ip") -> Tool:
     """Debian sid's ``ip``, with its libraries, to be run as an oracle; or another of iproute2's programs. Fetched if not cached."""
     _check_machine()
-    place = _entry("iproute2", lambda made, _: _make_iproute2(made))
+    place = _entry("iproute2", lambda made, _: _make_tools("iproute2", made))
+    return _tool(place, name)
+
+
+def strongswan(name: str = "charon-systemd", plugins: Iterable[str] = ()) -> Tool:
+    """Debian sid's IKE daemon, or ``swanctl``, with its libraries. Fetched if not cached.
+
+    ``plugins``  those that strongswan.conf's ``load`` names
+
+    strongSwan looks for plugins among the symbols that its process has before it looks in the one directory that was compiled into it. So they are
+    loaded with the program, and need not be installed, nor mounted where it would look. Raises LabError.
+    """
+    _check_machine()
+    place = _entry("strongswan", lambda made, _: _make_tools("charon-systemd", made))
+    root = place / "root"
+    home = root / "usr/lib/ipsec"
+    files = [_first(root, f"usr/lib/ipsec/plugins/libstrongswan-{p}.so", p) for p in plugins]
+    return _tool(place, name, libraries=(home,), preload=files)
+
+
+def _tool(
+    place: Path, name: str, libraries: Iterable[Path] = (), preload: Iterable[Path] = ()
+) -> Tool:
+    """A program of an unpacked Debian under ``place``, started by that Debian's loader."""
     root = place / "root"
     loader = _first(root, "usr/lib*/**/ld-linux-x86-64.so.2", "ld-linux-x86-64.so.2")
     program = _first(root, f"usr/*bin/{name}", name)
-    libraries = f"{loader.parent}:{root / 'usr/lib/x86_64-linux-gnu'}"
-    return Tool((str(loader), "--library-path", libraries, str(program)), _about(place))
+    searched = (*libraries, loader.parent, root / "usr/lib/x86_64-linux-gnu")
+    first = ":".join(map(str, preload))
+    words = (
+        str(loader),
+        *("--library-path", ":".join(map(str, searched))),
+        *(("--preload", first) if first else ()),
+        str(program),
+    )
+    return Tool(words, _about(place))
 
 
 def _check_machine() -> None:
@@ -270,11 +301,11 @@ def _patchelf() -> str:
     return found
 
 
-def _make_iproute2(made: Path) -> str:
+def _make_tools(package: str, made: Path) -> str:
     with apt.private_apt(("sid",)) as archive:
-        version = next(iter(archive.versions("iproute2")), "")
-        archive.unpack_with_needs("iproute2", made / "root")
-    return f"iproute2 {version}"
+        version = next(iter(archive.versions(package)), "")
+        archive.unpack_with_needs(package, made / "root")
+    return f"{package} {version}"
 
 
 def _first(root: Path, pattern: str, what: str) -> Path:
