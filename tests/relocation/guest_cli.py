@@ -15,6 +15,8 @@ from typing import Any
 
 from pyxfrm.cli import main
 from pyxfrm.model import Direction, Policy
+from pyxfrm.relocation.ends import KernelEnd
+from pyxfrm.relocation.ways.hold import LARVAL_DROP
 from tests.relocation.wires import ONE, TWO, Apart, Wires, put
 from tests.relocation.world import A6, C6, A, B, C, beet_pair
 
@@ -87,6 +89,32 @@ def busy(_: None) -> dict[str, Any]:
         }
 
 
+def renamed(_: None) -> dict[str, Any]:
+    """The namespace's name goes to another one while the relocation waits for its drain."""
+    with ExitStack() as stack:
+        wires = stack.enter_context(Wires())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        wires.install()
+        first = os.fork()
+        if not first:
+            words = ["--netns", ONE, *MOVE[4:], "--listen", "0", "--drain", "1500"]
+            os._exit(xfrm(folder, *words)["status"])
+        here = wires.ends[0]
+        while here.read_sysctl(LARVAL_DROP) == "1":
+            time.sleep(0.05)
+        for verb in ("del", "add"):
+            subprocess.run(["ip", "netns", verb, ONE], check=True)
+        with KernelEnd(ONE) as stranger:
+            stranger.write_sysctl(LARVAL_DROP, "0")
+            ended = os.waitpid(first, 0)[1]
+            return {
+                "status": os.waitstatus_to_exitcode(ended),
+                "here": here.read_sysctl(LARVAL_DROP),
+                "there": stranger.read_sysctl(LARVAL_DROP),
+                "sources": sorted({str(r.saddr) for r in here.xfrm.sas()}),
+            }
+
+
 def beet(_: None) -> dict[str, Any]:
     """BEET from IPv4 to IPv6 and back, under traffic: its inner addresses are IPv4 all the time."""
     with ExitStack() as stack:
@@ -126,3 +154,15 @@ def report(words: dict[str, Any]) -> dict[str, Any]:
         picture = folder / "picture.svg"
         done = xfrm(folder, *MOVE, "--report", str(picture), *words["words"])
         return {**done, **traffic.stop(), "picture": picture.read_text()}
+
+
+def renewed(_: None) -> list[str]:
+    """A namespace goes, and another one gets its name: what names them."""
+    found = []
+    for _again in range(2):
+        subprocess.run(["ip", "netns", "add", ONE], check=True)
+        with KernelEnd(ONE) as end, KernelEnd(ONE) as again:
+            assert again.identity == end.identity
+            found.append(end.identity)
+        subprocess.run(["ip", "netns", "del", ONE], check=True)
+    return found

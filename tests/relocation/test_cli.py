@@ -172,7 +172,7 @@ def cut_off(command: Command, wish: Wish) -> None:
 
 def test_an_empty_history(command: Command) -> None:
     assert command("--history") == 0
-    assert command.out == "nothing was relocated yet\n"
+    assert command.out == f"nothing was relocated yet (journal {command.folder}/journal.db)\n"
 
 
 @pytest.mark.parametrize("words", [("--listen", "nan"), ("--delay", "-5"), ("--drain", "1e9")])

@@ -80,5 +80,19 @@ def test_a_second_relocation_is_refused(lab72: Lab) -> None:
     assert "another relocation is running" in found["second"]["err"]
     assert "another relocation is running" in found["resumed"]["err"]
     assert (found["second"]["status"], found["resumed"]["status"]) == (2, 2)
-    assert found["elsewhere"]["out"] == "nothing is unfinished here\n"
+    assert found["elsewhere"]["out"].startswith("nothing is unfinished here (journal /")
     assert found["first"] == 0
+
+
+@pytest.mark.kernel
+def test_a_namespace_is_the_same_to_the_end_whatever_becomes_of_its_name(lab72: Lab) -> None:
+    found = lab72.call(GUEST + "renamed", None)
+    assert (found["status"], found["here"]) == (0, "1")
+    assert found["there"] == "0"  # not ours to put back
+    assert found["sources"] == ["198.51.100.1", "203.0.113.10"]
+
+
+@pytest.mark.kernel
+def test_a_later_namespace_is_another_one_even_if_it_gets_the_inode(lab72: Lab) -> None:
+    first, second = lab72.call(GUEST + "renewed", None)
+    assert first.split("-")[2:] != second.split("-")[2:]

@@ -550,6 +550,34 @@ def test_an_sa_at_neither_place_is_lost_and_its_child_blocked() -> None:
     assert outcome.state is State.LOST
     assert outcome.blocked == (out.id,)
     assert len(outcome.lost) == 2
+    (_, why) = outcome.troubles
+    assert (
+        why == f"{plan.sas[1].old.id} is gone: it expired, was deleted, or came to grief in a move"
+    )
+
+
+def test_an_sa_that_was_replaced_in_the_middle_is_told() -> None:
+    from pyxfrm.relocation.blocks import in_place
+
+    plan = plan_for(Strategy.MIGRATE_STATE)
+    book = Playbook(relocate((plan,)))
+    opening(book, plan)
+    book << BLOCK_AND_MOVE >> script_reply(".....")
+    seen, new = sight(plan, NEW, NEW), plan.sas[1].new
+    rekeyed = replace(seen, sas={**seen.sas, new.id: replace(new, if_id=7)})
+    book << "look at 0" >> rekeyed
+    why = f"{plan.sas[1].old.id} is gone: another SA is there now (rekeyed?), from {new.saddr} to {new.id.daddr}"
+    book << f"journal blocking: {why}" >> None
+    book << "look at 0" >> rekeyed
+    book << "look at 0" >> rekeyed
+    block = "block out 10.1.0.0/16 10.2.0.0/16 via 203.0.113.10>198.51.100.1/1"
+    book << f"script\n send to 0\n  {block}" >> OK
+    out = plan.policies[0].new
+    book << "look at 0" >> replace(rekeyed, policies={**rekeyed.policies, out.id: in_place(out)})
+    book << "journal lost and blocked: 2 SAs lost" >> None
+    book << "read counters at 0" >> {}
+    outcome = book.play()
+    assert (outcome.state, outcome.troubles) == (State.LOST, (why,))
 
 
 def test_tables_that_cannot_be_read_leave_it_unfinished() -> None:

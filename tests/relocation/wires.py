@@ -75,7 +75,7 @@ class Wires:
             sh(f"tc -n {TWO} qdisc add dev {DEVICE} root netem delay {1000 * self.delay:g}ms")
         self.ends = (KernelEnd(ONE), KernelEnd(TWO))
         for end in self.ends:
-            self.stack.callback(end.xfrm.close)
+            self.stack.callback(end.close)
         return self
 
     def __exit__(

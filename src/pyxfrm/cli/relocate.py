@@ -297,9 +297,7 @@ class _Task:
             path = engine_path(engine) or Path(engine)
             xfrm = self.stack.enter_context(Xfrm.connect(path))
             return EngineEnd(xfrm, str(path.resolve()))
-        end = KernelEnd(netns_of(netns))
-        self.stack.callback(end.xfrm.close)
-        return end
+        return self.stack.enter_context(KernelEnd(netns_of(netns)))
 
     @cached_property
     def driver(self) -> Driver:
@@ -467,12 +465,14 @@ class _Task:
     def status(self) -> int:
         """Whether something is unfinished here."""
         entry = self.driver.unfinished()
-        self._show_entries([] if entry is None else [entry], "nothing is unfinished here")
+        none = f"nothing is unfinished here (journal {self.journal.path})"
+        self._show_entries([] if entry is None else [entry], none)
         return 0 if entry is None else UNFINISHED
 
     def history(self) -> int:
         """The last relocations."""
-        self._show_entries(self.journal.history(), "nothing was relocated yet")
+        none = f"nothing was relocated yet (journal {self.journal.path})"
+        self._show_entries(self.journal.history(), none)
         return 0
 
     def _show_entries(self, entries: list[Entry], none: str) -> None:

@@ -11,7 +11,10 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 import subprocess
+import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pyxfrm.client import Xfrm
+from pyxfrm.closing import Closing
 from pyxfrm.errors import UsageError
 from pyxfrm.relocation import dual
 from pyxfrm.relocation.facts import parse_xfrm_stat
@@ -29,6 +33,7 @@ __all__ = ["End", "EngineEnd", "KernelEnd"]
 T = TypeVar("T")
 
 _NETNS = "/proc/thread-self/ns/net"  # of the thread that opens it, wherever it has gone
+_SO_NETNS_COOKIE = 71  # <asm-generic/socket.h>
 
 
 class End(Protocol):
@@ -64,28 +69,35 @@ class End(Protocol):
         """Be the only one that relocates there, whatever journals are kept. UsageError if somebody else does."""
 
 
-class KernelEnd:
-    """A network namespace of this machine. ``netns``: as for :class:`~pyxfrm.client.Xfrm`."""
+class KernelEnd(Closing):
+    """A network namespace of this machine. ``netns``: as for :class:`~pyxfrm.client.Xfrm`.
+
+    It is the same namespace to the end, whatever becomes of its name meanwhile. Closing it closes its client; who forgets to lets the collector do it.
+    """
 
     def __init__(self, netns: Netns | None = None, xfrm: Xfrm | None = None) -> None:
-        self.netns = netns
+        self._fd: int | None = None
+        if netns is not None:
+            self._fd = open_netns(netns)
+            self._closing = weakref.finalize(self, os.close, self._fd)
+            netns = f"/proc/self/fd/{self._fd}"
         self.xfrm = Xfrm(netns) if xfrm is None else xfrm
+
+    def close(self) -> None:
+        """Close its client, and let the namespace go."""
+        self.xfrm.close()
+        if self._fd is not None:
+            self._closing()
 
     def within(self, work: Callable[[], T]) -> T:
         """Do something in the namespace."""
-        if self.netns is None:
-            return work()
-        fd = open_netns(self.netns)
-        try:
-            return in_netns(fd, work)
-        finally:
-            os.close(fd)
+        return work() if self._fd is None else in_netns(self._fd, work)
 
     @property
     def identity(self) -> str:
-        """Device and inode of the namespace."""
+        """Device and inode of the namespace, and its cookie: a later namespace may get the inode, never the cookie."""
         found = self.within(lambda: Path(_NETNS).stat())
-        return f"{found.st_dev}-{found.st_ino}"
+        return "-".join(map(str, (found.st_dev, found.st_ino, *self.within(_cookie))))
 
     def read(self, path: str) -> str:
         """A file, as the namespace sees it."""
@@ -161,6 +173,14 @@ class KernelEnd:
             yield
         finally:
             os.close(fd)
+
+
+def _cookie() -> tuple[int, ...]:
+    """Of the thread's namespace; none before Linux 5.14 (net/core/sock.c: sk_getsockopt)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+        return (int.from_bytes(cookie, sys.byteorder),)
+    return ()
 
 
 def _sysctl_path(name: str) -> str:

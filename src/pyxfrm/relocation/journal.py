@@ -9,7 +9,7 @@ they are put back by whoever comes next).
 At most one relocation is open in a namespace; a unique index holds that. While a process works on one it also holds a lock on a file beside
 the journal, which the kernel lets go when the process ends, however it ends: so an open relocation whose lock is free was cut off, and one whose lock is taken is running.
 
-A namespace is named by its device and inode and the machine's boot: after a restart its SAs are gone, and a relocation that was
+A namespace is named by its device and inode, its cookie, and the machine's boot: one that comes later is another one, and after a restart its SAs are gone, and a relocation that was
 open then is *abandoned*, for there is nothing to finish.
 """
 

@@ -68,9 +68,9 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """How it ended, and the account of every packet that was dropped."""
     yield f"{outcome.state.value}"
     for sa in outcome.lost:
-        yield f"lost: {sa}; re-establish it at the IKE level"
+        yield f"lost: {sa}; re-establish it at the IKE level (or delete what is left, and add a pair with new keys)"
     for policy in outcome.blocked:
-        yield f"blocked: {policy}"
+        yield f"blocked: {policy}, until it is set anew (xfrm policy update)"
     for trouble in outcome.troubles:
         yield f"trouble: {trouble}"
     for end, counters in enumerate(outcome.account):

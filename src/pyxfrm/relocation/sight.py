@@ -25,6 +25,7 @@ __all__ = [
     "policy_at",
     "sum_up",
     "used",
+    "why_gone",
     "why_stale",
 ]
 
@@ -147,6 +148,23 @@ def blocked(policy: PolicyId, sight: Sight) -> bool:
     """Whether a policy of that name stands as a block."""
     seen = sight.policies.get(policy)
     return seen is not None and seen.action == Action.BLOCK
+
+
+def why_gone(plan: Plan, sight: Sight) -> list[str]:
+    """A line about each SA that is at neither place."""
+    return [
+        f"{move.old.id} is gone: {_instead(move, sight)}"
+        for move in plan.sas
+        if place_of(move, sight) is Place.GONE
+    ]
+
+
+def _instead(move: SaMove, sight: Sight) -> str:
+    for there in (move.old, move.new):
+        seen = sight.sas.get(there.id)
+        if seen is not None and there.same_place(seen):
+            return f"another SA is there now (rekeyed?), from {seen.saddr} to {seen.id.daddr}"
+    return "it expired, was deleted, or came to grief in a move"
 
 
 def why_stale(plan: Plan, sight: Sight) -> str:

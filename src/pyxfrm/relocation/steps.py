@@ -18,7 +18,7 @@ from pyxfrm.relocation.machine import TERMINAL, Event, State, step
 from pyxfrm.relocation.moves import Plan
 from pyxfrm.relocation.recovery import Verdict, verdict
 from pyxfrm.relocation.run import Run, Steps, Trouble
-from pyxfrm.relocation.sight import Target, arrived, sum_up, why_stale
+from pyxfrm.relocation.sight import Target, arrived, sum_up, why_gone, why_stale
 from pyxfrm.relocation.ways import way_of
 from pyxfrm.relocation.ways.giving_up import block_lost
 
@@ -113,6 +113,10 @@ def _settle(run: Run) -> Steps[Outcome]:
             passes += 1
         else:
             why = run.troubles[-1] if event in _FOR_A_REASON and run.troubles else ""
+            if event is Event.GONE:
+                gone = [w for p, s in zip(run.plans, sights, strict=True) for w in why_gone(p, s)]
+                run.troubles += gone
+                why = why or " ".join(gone[:1])
             yield from _go(run, event, why)
             run.onward |= event is Event.ONWARD
             passes, trouble = 0, Trouble.NONE

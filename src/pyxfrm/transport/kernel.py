@@ -174,7 +174,7 @@ class KernelTransport:
         try:
             fd = fcntl.ioctl(self._socket, _SIOCGSKNS)
         except OSError as why:
-            raise failed("finding the socket's network namespace", why) from None
+            raise failed("opening a second NETLINK_XFRM socket", why) from None
         try:
             here = os.stat("/proc/thread-self/ns/net")  # noqa: PTH116
             there = os.fstat(fd)

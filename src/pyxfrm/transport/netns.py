@@ -28,7 +28,7 @@ def open_netns(netns: Netns) -> int:
     UsageError if there is none of that name, TransportError if it may not be entered.
     """
     try:
-        return os.open(_path(netns), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_path(netns), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as why:
         raise UsageError(f"network namespace {netns!s}: there is no {why.filename}") from None
     except PermissionError:
@@ -37,6 +37,18 @@ def open_netns(netns: Netns) -> int:
         ) from None
     except OSError as why:
         raise UsageError(f"network namespace {netns!s}: {why.strerror}") from None
+    if not _is_namespace(fd):
+        os.close(fd)
+        raise UsageError(f"network namespace {netns!s}: this is no network namespace")
+    return fd
+
+
+def _is_namespace(fd: int) -> bool:
+    """Of any kind; setns(2) knows it better."""
+    try:
+        return os.fstat(fd).st_dev == os.stat("/proc/self/ns/net").st_dev  # noqa: PTH116
+    except OSError:
+        return True
 
 
 def _path(netns: Netns) -> str:
