@@ -3,11 +3,15 @@
 Each case gets a process and an empty network namespace. The machine's clock is not ours: times are left out of the comparison here, and
 only here, and two cases that give SAs a time of their own are not run.
 
-    python -m tests.conformance.host [NAME ...]     tells how many cases are alike
+    python -m tests.conformance.host [--profile NAME] [CASE ...]     tells how many cases are alike
+
+A case is named as in docs/fidelity.md; ``migrate_state:`` names all of a file. The profile is that of the kernel's release unless given: give it for a
+kernel with a backport, whose release says nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -15,7 +19,9 @@ import sys
 from itertools import zip_longest
 from typing import Any
 
-from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
+from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, PROFILES, Profile
+from pyxfrm.cli.arguments import Parser, add_profile
+from pyxfrm.errors import UsageError
 from pyxfrm.lab.guest.linux import new_network_namespace
 from pyxfrm.lab.kernel import Executor
 from pyxfrm.lab.script import Clock, Outcome, Transcript
@@ -99,7 +105,10 @@ def _differ(mine: Outcome, theirs: Outcome) -> str:
             kernels, engines = one.data[slice(*theirs_at)], other.data[slice(*mine_at)]
             for field, kernel, engine in describe.difference(kernels, engines):
                 if not _TIMES.search(field):
-                    return f"{field}: kernel {kernel}, engine {engine}"
+                    said = (
+                        f"kernel: {describe.summary(kernels)}; engine: {describe.summary(engines)}"
+                    )
+                    return f"{said}; first in {field}: {kernel} and {engine}"
     return ""
 
 
@@ -107,19 +116,47 @@ def _tell(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
+def chosen(profile: Profile, wanted: list[str]) -> list[str]:
+    """The cases that run here and are wanted by name or by file; all unless some are named. UsageError for a name that nobody has."""
+    known = names_of(profile)
+    for word in wanted:
+        if not any(word in (name, _file(name)) for name in known):
+            raise UsageError(f"{word}: no case of {profile.name} that can run here has this name")
+    return [name for name in known if not wanted or {name, _file(name)} & {*wanted}]
+
+
+def _file(name: str) -> str:
+    return f"{name.partition(':')[0]}:"
+
+
+def _words() -> argparse.Namespace:
+    made = Parser("python -m tests.conformance.host", description=__doc__.partition("\n")[0])
+    made.add_argument(
+        "case", nargs="*", help="as in docs/fidelity.md, or all of a file: sa_contents:"
+    )
+    add_profile(made, "what this kernel should be like (by its release unless given)")
+    return made.parse_args()
+
+
 def main() -> int:
     """Run the named cases, or all, on this kernel."""
     release = os.uname().release
-    profile = profile_of(release)
-    if profile is None or why_not(release):
-        _tell(f"not run: {why_not(release)}")
+    try:
+        words = _words()
+        profile = PROFILES[words.profile] if words.profile else profile_of(release)
+        if profile is None or os.geteuid():
+            why = why_not(release)
+            raise UsageError(f"not run: {why}" + "; name one with --profile" * (profile is None))
+        names = chosen(profile, words.case)
+    except UsageError as why:
+        _tell(str(why))
         return 2
-    names = [n for n in names_of(profile) if not sys.argv[1:] or n in sys.argv[1:]]
     found = {name: unlike(name, profile, run(name, profile)) for name in names}
     for name, what in found.items():
         if what:
             _tell(f"{name}: {what}")
-    _tell(f"Linux {release}: {len(names)} cases, {sum(map(bool, found.values()))} not alike")
+    unlikes = sum(map(bool, found.values()))
+    _tell(f"Linux {release} as {profile.name}: {len(names)} cases, {unlikes} not alike")
     return 1 if any(found.values()) else 0
 
 

@@ -71,7 +71,7 @@ def test_a_lie_is_found_and_made_small() -> None:
     assert len(small.ops) == 1
     text = as_test(small, "lie")
     compile(text, "pasted", "exec")
-    assert "error: kernel -1, engine -" in text
+    assert "error: kernel -1 EPERM, engine -" in text
 
 
 @pytest.mark.kernel

@@ -39,6 +39,8 @@ def run(lab: Lab, profile: Profile, seed: int, messages: int | None, seconds: fl
         done = report.messages >= messages if messages else took >= seconds
         if done or len(report.found) >= _ENOUGH:
             break
+    if sys.stderr.isatty():
+        print(file=sys.stderr, flush=True)
     print(f"Linux {lab.release}, {profile.name}, seed {seed}: {line}")
     for number, found in enumerate(report.found[:_ENOUGH]):
         small = shrink(lab.run_scripts, found, profile)

@@ -27,6 +27,7 @@ from pyxfrm.wire import messages
 from pyxfrm.wire.attrs import Attr, decode_payload, payload_size
 from pyxfrm.wire.codec import codec
 from pyxfrm.wire.messages import Message
+from pyxfrm.wire.names import error_text, family_of, number_text, plain_address
 from pyxfrm.wire.netlink import DoneBody, ErrorBody
 
 __all__ = ["describe", "difference", "lines", "summary"]
@@ -68,7 +69,8 @@ def summary(data: bytes) -> str:
     if isinstance(message.body, ErrorBody):
         body = message.body
         text = f" {body.text!r}" if body.text else ""
-        return f"NLMSG_ERROR {body.error}{text} to {messages.message_name(body.request.nlmsg_type)}"
+        error = error_text(body.error)
+        return f"NLMSG_ERROR {error}{text} to {messages.message_name(body.request.nlmsg_type)}"
     return f"{message.name}, {len(data)} bytes"
 
 
@@ -129,7 +131,7 @@ def _message(message: Message) -> Iterator[_Line]:
 
 
 def _control(body: ErrorBody | DoneBody) -> Iterator[_Line]:
-    yield _Line("error", str(body.error), body.error)
+    yield _Line("error", error_text(body.error), body.error)
     if isinstance(body, ErrorBody):
         yield from _fields("request", body.request)
         yield from _hidden("echo", body.echo)
@@ -154,23 +156,27 @@ def _hidden(name: str, data: bytes) -> Iterator[_Line]:
         yield _Line(name, f"<{len(data)} bytes>", data)
 
 
-def _fields(name: str, value: Any) -> Iterator[_Line]:
+def _fields(name: str, value: Any, family: int = 0) -> Iterator[_Line]:
+    """The fields of a structure; ``family``: of the one around it."""
     made = codec(type(value))
     for field, item in zip(value._fields, value, strict=True):
         path = f"{name}.{field}"
         if field == made.secret:
             yield _Line(path, f"<{len(item)} bytes hidden>", item)
         elif isinstance(item, tuple):
-            yield from _fields(path, item)
+            yield from _fields(path, item, family_of(value, field, family))
         elif isinstance(item, bytes):
             if field != "pad" or any(item):
-                yield _Line(path, _bytes_text(field, item), item)
+                text = _bytes_text(field, item, family_of(value, field, family))
+                yield _Line(path, text, item)
         else:
-            yield _Line(path, str(item), item)
+            yield _Line(path, number_text(field, item, value), item)
 
 
-def _bytes_text(field: str, item: bytes) -> str:
-    """Names of algorithms and labels as text, everything else as hexadecimal digits."""
+def _bytes_text(field: str, item: bytes, family: int) -> str:
+    """Names of algorithms and labels as text, addresses of a known family as such, everything else as hexadecimal digits."""
+    if field.endswith("addr") and (address := plain_address(item, family)):
+        return address
     if field in ("alg_name", "ctx_str"):
         text = item.rstrip(b"\0").decode("ascii", "replace")
         if text.isascii() and text.isprintable():
