@@ -102,13 +102,15 @@ def test_an_end_of_any_kind_stops_the_clock() -> None:
         assert talk.engine.next_deadline() is None
 
 
-def test_of_limits_due_at_once_the_last_set_is_first_and_all_before_an_sas() -> None:
+def test_of_limits_due_at_once_sas_come_first_and_policies_from_the_last_to_the_first() -> None:
+    """So it was in 23 of 24 tries on Linux 7.2.7 and 6.12.101; once the wheel turned between two policies."""
     talk = Talk()
-    add_sa(talk, sa_info(lft=seconds(1, 0, 0, 0)))
     for number in range(3):
         talk.ok(NEW, policy(sel=net(number), lft=seconds(0, 1, 0, 0)))
+        add_sa(talk, sa_info(spi=0x100 + number, lft=seconds(1, 0, 0, 0)))
     talk.events()
     talk.engine.expire(NOW + 1)
     heard = talk.events()
-    assert [one.name for one in heard] == ["XFRM_MSG_POLEXPIRE"] * 3 + ["XFRM_MSG_EXPIRE"]
-    assert [one.body.pol.index for one in heard[:3]] == [17, 9, 1]
+    assert [one.name for one in heard] == ["XFRM_MSG_EXPIRE"] * 3 + ["XFRM_MSG_POLEXPIRE"] * 3
+    assert [one.body.state.id.spi for one in heard[:3]] == [0x100, 0x101, 0x102]
+    assert [one.body.pol.index for one in heard[3:]] == [17, 9, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -24,7 +25,7 @@ def test_against_a_list(seed: int) -> None:
     timers = Timers()
     subjects = [object() for _ in range(6)]
     plain: dict[int, tuple[float, int]] = {}
-    for step in range(60):
+    for step in range(300):
         i = rng.randrange(6)
         match rng.randrange(4):
             case 0:
@@ -63,6 +64,21 @@ def test_a_subjects_own_timer_can_be_taken_out_of_turn() -> None:
     assert timers.next_deadline() == 5.0
     assert timers.pop(99.0) == (5.0, one, act)
     assert timers.next_deadline() is None
+
+
+def test_timers_that_were_moved_or_forgotten_cost_nothing() -> None:
+    timers = Timers()
+    one, other = object(), object()
+    timers.set(other, act, 1e9)
+    tracemalloc.start()
+    try:
+        for moment in range(20_000):
+            timers.set(one, act, 1e8 + moment)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 50_000  # bytes
+    assert timers.next_deadline() == 1e8 + 19_999
 
 
 def another(_engine: Engine, _subject: Any, _when: float) -> None:

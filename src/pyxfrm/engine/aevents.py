@@ -36,7 +36,7 @@ def start(engine: Engine, sa: Sa) -> None:
     if maxage:
         due = sa.replay_due = engine.now + maxage / engine.profile.hz
         if engine.listens(XFRMNLGRP_AEVENTS):
-            engine.timers.set(sa, _ran_off, due)
+            engine.timers.set(sa, _ran_off, due, coarse=True)
 
 
 def stop(engine: Engine, sa: Sa) -> None:
@@ -50,7 +50,7 @@ def watch(engine: Engine) -> None:
     """Set all timers in earnest; called when the first port joins XFRMNLGRP_AEVENTS."""
     for sa in engine.sadb:
         if sa.replay_due > engine.now:
-            engine.timers.set(sa, _ran_off, sa.replay_due)
+            engine.timers.set(sa, _ran_off, sa.replay_due, coarse=True)
 
 
 def numbers_moved(engine: Engine, sa: Sa) -> None:

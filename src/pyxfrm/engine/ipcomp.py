@@ -36,6 +36,7 @@ class TunnelSpis:
         self._last = 0
         self._users: dict[bytes, int] = {}
         self._spis: dict[bytes, int] = {}
+        self._taken: set[int] = set()
 
     def find(self, saddr: bytes) -> bytes | None:
         """The SPI of an address, None if it has none."""
@@ -51,11 +52,11 @@ class TunnelSpis:
         return spi.to_bytes(4, "big")
 
     def _next(self) -> int:
-        taken = set(self._spis.values())
         spi = self._last
         while True:
             spi = spi + 1 if spi < _SPI_MAX else 1
-            if spi not in taken:
+            if spi not in self._taken:
+                self._taken.add(spi)
                 self._last = spi
                 return spi
 
@@ -65,7 +66,8 @@ class TunnelSpis:
         if users > 1:
             self._users[saddr] = users - 1
         elif users:
-            del self._users[saddr], self._spis[saddr]
+            del self._users[saddr]
+            self._taken.remove(self._spis.pop(saddr))
 
 
 def attach(engine: Engine, sa: Sa) -> None:

@@ -39,7 +39,7 @@ def insert_policy(engine: Engine, policy: Policy) -> None:
             replaced.queue.hand_over(engine, policy)
     lft = policy.lft
     if any(lft[4:]):
-        engine.timers.set(policy, _look, engine.now + 1, last_first=True)
+        engine.timers.set(policy, _look, engine.now + 1, coarse=True)
 
 
 def remove_policy(engine: Engine, policy: Policy, *, prune: bool = False) -> None:
@@ -102,4 +102,4 @@ def _look(engine: Engine, policy: Policy, now: float) -> None:
     if warn:
         notify_policy.policy_expired(engine, policy, hard=False, pid=0)
     if wait is not None:
-        engine.timers.set(policy, _look, now + wait, last_first=True)
+        engine.timers.set(policy, _look, now + wait, coarse=True)

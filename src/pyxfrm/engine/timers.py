@@ -1,18 +1,22 @@
 """Timers without a clock: a heap of what is due when.
 
-A timer is named by its subject and kind; setting it again moves it. Stale heap entries are skipped when they come up.
+A timer is named by its subject and kind; setting it again moves it. Heap entries of timers that were forgotten or moved are skipped when they come up,
+and swept out once they are more than the others: SAs with limits of hours come and go by the second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pyxfrm.engine.core import Engine
 
 __all__ = ["Action", "Due", "Timers"]
+
+_AFTER = 1 << 62  # more than there will ever be
+_SPARE = 64  # heap entries that need no sweeping
 
 Action = Callable[["Engine", Any, float], None]
 
@@ -34,15 +38,16 @@ class Timers:
         self._names: dict[tuple[int, Action], int] = {}
         self._serial = 0
 
-    def set(self, subject: Any, action: Action, when: float, *, last_first: bool = False) -> None:
+    def set(self, subject: Any, action: Action, when: float, *, coarse: bool = False) -> None:
         """Call ``action(engine, subject, when)`` at ``when``; an earlier setting of the same pair is forgotten.
 
-        Those due at the same moment run in the order in which they were set; but with ``last_first`` the last one is first, and all of
-        these before the others: so a kernel's timer wheel and its high-resolution timers do it.
+        Those due at the same moment run in the order in which they were set; after them the ``coarse`` ones, the last one first.
+        A kernel's high-resolution timers are of the first kind. Its timer wheel is coarse: it rounds up, by up to an eighth of the wait, and
+        runs what is due at once from the last to the first (kernel/time/timer.c: calc_wheel_index, enqueue_timer).
         """
         self.cancel(subject, action)
         self._serial += 1
-        serial = -self._serial if last_first else self._serial
+        serial = _AFTER - self._serial if coarse else self._serial
         self._live[serial] = (when, subject, action)
         self._names[id(subject), action] = serial
         heappush(self._heap, (when, serial))
@@ -54,6 +59,9 @@ class Timers:
         serial = self._names.pop((id(subject), action), None)
         if serial is not None:
             del self._live[serial]
+            if len(self._heap) > 2 * len(self._live) + _SPARE:
+                self._heap = [(live[0], serial) for serial, live in self._live.items()]
+                heapify(self._heap)
 
     def next_deadline(self) -> float | None:
         """When the next timer is due."""
