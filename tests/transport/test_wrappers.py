@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_without_faults_nothing_changes() -> None:
 
 def test_each_fault_does_what_it_says() -> None:
     assert run(1, Faults(drop=1), [ACK, PART]) == []
+    assert run(1, Faults(drop=1), [PART] * 2_000) == []
     assert run(1, Faults(duplicate=1), [ACK]) == [ACK, ACK]
     assert run(1, Faults(enobufs=1), [ACK, PART]) == [LOST, LOST]
     (part,) = run(1, Faults(interrupt=1), [PART])
@@ -239,6 +241,26 @@ def test_a_recording_is_one_that_the_reader_takes(tmp_path: Path) -> None:
     assert {r.to_daemon for r in records if r.dir == "event"} == {False}
     assert all(isinstance(d, bytes) and d[4] in (2, 3, 0x10) for d in seen)
     assert len(seen) == 5  # two ACKs, a dump part, DONE, an ACK: no events, nobody asked
+
+
+def test_a_request_that_was_answered_is_held_no_longer() -> None:
+    class Nowhere(io.StringIO):
+        def write(self, text: str) -> int:
+            return len(text)
+
+    script = Script()
+    port = Recorder(script, Nowhere())
+    tracemalloc.start()
+    try:
+        for seq in range(5_000):
+            port.send(flush(seq, 1))
+            script.sent.clear()
+            script.received.append(ack(flush(seq, 1)))
+            assert port.recv() is not None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 50_000  # bytes
 
 
 def test_events_that_are_asked_for_come_through(tmp_path: Path, host: EngineHost) -> None:

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyxfrm.abi import netlink as nl
 from pyxfrm.lab import rtnetlink
 from pyxfrm.lab import script as steps
 from pyxfrm.lab.script import Outcome, Received, Script, Transcript
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "run", "run_json"]
 
-_SOL_NETLINK = 270
-_ADD_MEMBERSHIP, _NO_ENOBUFS, _CAP_ACK, _EXT_ACK, _STRICT = 1, 5, 10, 11, 12
 _SO_RCVBUFFORCE = 33
 _SO_MARK = 36
 _NOBODY = 65534
@@ -103,19 +102,19 @@ class Executor:
     @staticmethod
     def _prepare(sock: socket.socket, step: steps.Open) -> None:
         options = (
-            (_EXT_ACK, step.ext_ack),
-            (_CAP_ACK, step.cap_ack),
-            (_STRICT, step.strict),
-            (_NO_ENOBUFS, step.no_enobufs),
+            (nl.NETLINK_EXT_ACK, step.ext_ack),
+            (nl.NETLINK_CAP_ACK, step.cap_ack),
+            (nl.NETLINK_GET_STRICT_CHK, step.strict),
+            (nl.NETLINK_NO_ENOBUFS, step.no_enobufs),
         )
         for option, wanted in options:
             if wanted:
-                sock.setsockopt(_SOL_NETLINK, option, 1)
+                sock.setsockopt(nl.SOL_NETLINK, option, 1)
         if step.rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, step.rcvbuf)
         sock.bind((step.port, 0))
         for group in step.groups:
-            sock.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+            sock.setsockopt(nl.SOL_NETLINK, nl.NETLINK_ADD_MEMBERSHIP, group)
 
     def _close(self, step: steps.Close) -> None:
         self._sockets.pop(step.socket).close()

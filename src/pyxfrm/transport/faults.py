@@ -91,22 +91,22 @@ class FaultInjector(Wrapper):
 
     def recv(self) -> bytes | Lost | None:
         """Receive, or fail."""
-        if self._strikes("eintr", b""):
-            raise InterruptedError(errno.EINTR, "a signal came")
-        if self._ready:
-            return self._ready.popleft()
-        data = self.inner.recv()
-        if data is None:
-            return self._held.popleft() if self._held else None
-        if data is LOST:
-            return data
-        self._ready += self._held
-        self._held.clear()
-        return self._maim(data)
+        while True:
+            if self._strikes("eintr", b""):
+                raise InterruptedError(errno.EINTR, "a signal came")
+            if self._ready:
+                return self._ready.popleft()
+            data = self.inner.recv()
+            if data is None:
+                return self._held.popleft() if self._held else None
+            if data is LOST:
+                return data
+            self._ready += self._held
+            self._held.clear()
+            if not self._strikes("drop", data):
+                return self._maim(data)
 
     def _maim(self, data: bytes) -> bytes | Lost | None:
-        if self._strikes("drop", data):
-            return self.recv()
         if self._strikes("enobufs", data):
             return LOST
         _, kind, flags, _, _ = _HEADER.unpack_from(data)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import IO
 
-from pyxfrm.abi.netlink import NlMsgHdr
+from pyxfrm.abi.netlink import NLMSG_DONE, NLMSG_ERROR, NlMsgHdr
 from pyxfrm.transport.base import ALL_GROUPS, GROUP_OF, LOST, Lost, Transport, Wrapper
 from pyxfrm.transport.recording import Direction, Record, line_of
 from pyxfrm.wire import netlink
@@ -120,6 +120,8 @@ class Recorder(Wrapper):
             header = _HEADER.decode(datagram, start)
             request = self._requests.get(header.nlmsg_seq)
             if is_answer(header, request):
+                if header.nlmsg_type in (NLMSG_ERROR, NLMSG_DONE):  # nothing comes after these
+                    self._requests.pop(header.nlmsg_seq, None)
                 self._tape.write("reply", datagram[start:end])
                 wanted = True
                 continue

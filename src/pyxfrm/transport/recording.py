@@ -28,7 +28,6 @@ from typing import IO, Any, Literal, NamedTuple
 from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import (
     NLM_F_ACK,
-    NLM_F_DUMP,
     NLM_F_REQUEST,
     NLMSG_DONE,
     NLMSG_ERROR,
@@ -37,6 +36,7 @@ from pyxfrm.abi.netlink import (
 from pyxfrm.errors import MalformedError, XfrmError
 from pyxfrm.wire import messages, netlink
 from pyxfrm.wire.codec import codec
+from pyxfrm.wire.dialogue import is_dump
 from pyxfrm.wire.netlink import HEADER_SIZE, ErrorBody
 
 __all__ = [
@@ -66,7 +66,6 @@ _KEYS: dict[str, frozenset[type]] = {
 }
 _OPTIONAL = {"error": frozenset((int,)), "to_charon": frozenset((bool,))}
 _EXPIRES = (m.XFRM_MSG_EXPIRE, m.XFRM_MSG_POLEXPIRE)
-_DUMPABLE = frozenset((m.XFRM_MSG_GETSA, m.XFRM_MSG_GETPOLICY))
 # Requests that are answered by data even without NLM_F_ACK.
 _ASKING = frozenset(
     (
@@ -315,9 +314,8 @@ class _Port:
         if self.last is not None and seq != (self.last + 1) & 0xFFFFFFFF:
             raise _Fault(f"sequence number {seq} after {self.last}: lines are missing or reordered")
         self.last = seq
-        dump = bool(header.nlmsg_type in _DUMPABLE and header.nlmsg_flags & NLM_F_DUMP)
         silent = not ack and header.nlmsg_type not in _ASKING
-        self.open[seq] = _Open(record.line, header.nlmsg_type, dump, ack, silent)
+        self.open[seq] = _Open(record.line, header.nlmsg_type, is_dump(header), ack, silent)
 
     def answer(self, record: Record, header: NlMsgHdr) -> None:
         """A reply or event for one of the open requests; the kernel answers in order, only dumps take their time."""

@@ -13,13 +13,10 @@ from typing import Any, NamedTuple
 from pyxfrm.abi.messages import (
     ATTRIBUTES,
     MESSAGES,
-    XFRM_MSG_GETPOLICY,
-    XFRM_MSG_GETSA,
     Int,
     MessageRow,
 )
 from pyxfrm.abi.netlink import (
-    NLM_F_DUMP,
     NLMSG_DONE,
     NLMSG_ERROR,
     NLMSG_NOOP,
@@ -30,6 +27,7 @@ from pyxfrm.errors import MalformedError
 from pyxfrm.wire import netlink
 from pyxfrm.wire.attrs import Attr, decode_payload, encode_payload, make, read_run
 from pyxfrm.wire.codec import codec
+from pyxfrm.wire.dialogue import is_dump
 from pyxfrm.wire.netlink import HEADER_SIZE, DoneBody, ErrorBody
 
 __all__ = ["Message", "attr_name", "build", "decode", "decode_all", "message_name"]
@@ -42,7 +40,6 @@ _CONTROL = {
     NLMSG_DONE: "NLMSG_DONE",
     NLMSG_OVERRUN: "NLMSG_OVERRUN",
 }
-_DUMPABLE = (XFRM_MSG_GETSA, XFRM_MSG_GETPOLICY)
 
 
 def message_name(number: int) -> str:
@@ -128,7 +125,7 @@ def decode(data: bytes, start: int = 0, end: int | None = None) -> Message:
     row = MESSAGES.get(number)
     if row is None:
         return Message(header, None, (), data[first:end])
-    if number in _DUMPABLE and header.nlmsg_flags & NLM_F_DUMP:  # one of its two bits is enough
+    if is_dump(header):
         return Message(header, None, *read_run(data, first, end))
     return _decode_known(row, header, data, first, end)
 
