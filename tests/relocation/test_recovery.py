@@ -47,14 +47,15 @@ def copy(scene: Scene, sent: int = 0) -> None:
 def copy_and_use(scene: Scene) -> None:
     """Its policies lead to the copy, and it has sent: the old SA must not send these numbers again."""
     copy(scene, sent=3)
-    scene.traffic.used |= {(move_spi(scene), CUT + n) for n in (1, 2, 3)}
+    scene.traffic.used |= {(*key_of(scene), CUT + n) for n in (1, 2, 3)}
     for policy in scene.plan.policies:
         if policy.outbound:
             scene.world.xfrm.update_policy(policy.new)
 
 
-def move_spi(scene: Scene) -> bytes:
-    return outbound(scene).old.id.spi.to_bytes(4, "big")
+def key_of(scene: Scene) -> tuple[bytes, bytes]:
+    spi = outbound(scene).old.id.spi.to_bytes(4, "big")
+    return next((sa.traits.algorithms, spi) for sa in scene.world.engine.sadb if sa.spi == spi)
 
 
 def lose(scene: Scene) -> None:

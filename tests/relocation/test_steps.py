@@ -44,7 +44,7 @@ def plan_for(
         Options(strategy=strategy, **options),  # type: ignore[arg-type]
     )
     plan.check()
-    return plan
+    return replace(plan, jump=4096)
 
 
 def opening(book: Playbook, plan: Plan) -> None:
@@ -441,7 +441,8 @@ def test_recreate_blocks_before_it_reads() -> None:
     book << f"script\n send to 0\n  {block}" >> OK
     book << "read 000000c1@198.51.100.1 at 0" >> replace(old, replay=replace(old.replay, oseq=1017))
     book << "script\n send to 0\n  copy to 000000c1@198.51.100.99 from 192.0.2.10 oseq 5096" >> OK
-    book << "script\n send to 0\n  delete 000000c1@198.51.100.1" >> OK
+    check = "send to 0\n  is 000000c1@198.51.100.1 below 4072"
+    book << f"script\n {check}\n send to 0\n  delete 000000c1@198.51.100.1" >> OK
     allow = "set out 10.1.0.0/16 10.2.0.0/16 via 192.0.2.10>198.51.100.99/1"
     book << f"script\n send to 0\n  {allow}" >> OK
     closing(book, plan)

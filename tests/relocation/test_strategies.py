@@ -17,10 +17,11 @@ from pyxfrm.model import (
     ReplayState,
     network,
 )
+from pyxfrm.relocation.blocks import Guard
 from pyxfrm.relocation.facts import Facts, Features
 from pyxfrm.relocation.moves import Options, Plan, Strategy, Why
 from pyxfrm.relocation.plan import make_pair
-from pyxfrm.relocation.strategies import NOBODY
+from pyxfrm.relocation.strategies import LEAST_JUMP, NOBODY
 from pyxfrm.relocation.wish import Wish
 from tests.relocation.test_pair import other_end
 from tests.relocation.test_plan import LOCAL, plan_of, whys
@@ -107,6 +108,18 @@ def test_gap_on_a_kernel_without_migrate_state() -> None:
     assert "in step with its peer takes MIGRATE_STATE" in first.refusals[0].text
 
 
+@pytest.mark.parametrize("strategy", [Strategy.MIGRATE, Strategy.RECREATE])
+def test_what_copies_an_sa_needs_traffic_to_be_blocked(strategy: Strategy) -> None:
+    asked = Options(strategy=strategy, guard=Guard.TEMPLATES)
+    assert "traffic must be blocked while an SA is copied" in refused(asked)
+    assert refused(replace(asked, guard=Guard.IN_PLACE)) == ""
+    sas, policies = child()
+    over = replace(asked, guard=Guard.OVERLAY)
+    for priority, wins in ((5, strategy is Strategy.RECREATE), (0, False)):
+        plan = plan_of(sas, [replace(p, priority=priority) for p in policies], options=over)
+        assert (plan.refusals == ()) is wins, priority
+
+
 def test_migrate_says_why_not() -> None:
     asked = Options(strategy=Strategy.MIGRATE)
     assert refused(asked) == ""
@@ -139,8 +152,10 @@ def test_the_drain_follows_the_delay() -> None:
 
 def test_the_jump_follows_the_rate() -> None:
     sas, policies = child()
-    assert plan_of(sas, policies).jump == 4096
-    assert plan_of(sas, policies, rates={sas[0].id: 50_000.0}).jump > 50_000
+    assert plan_of(sas, policies).jump == LEAST_JUMP
+    slow, fast = (plan_of(sas, policies, rates={sas[0].id: rate}) for rate in (5e3, 5e6))
+    assert slow.jump == LEAST_JUMP
+    assert fast.jump > 5e6
 
 
 # -- tc --------------------------------------------------------------------------------------------

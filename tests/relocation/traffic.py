@@ -50,7 +50,7 @@ class Traffic:
             if policy.id in later:
                 flows.append(flow_of(later[policy.id].sel))
             self.flows.append((int(policy.dir), policy.if_id, tuple(flows)))
-        self.used: set[tuple[bytes, int]] = set()
+        self.used: set[tuple[bytes, bytes, int]] = set()
         self.sent = 0
         self.dropped = 0
         self._tables: object = None
@@ -138,7 +138,7 @@ class Traffic:
         else:
             sa.replay = sa.replay._replace(oseq=sa.replay.oseq + 1)
             number = sa.replay.oseq
-        key = (sa.spi, number)
+        key = (sa.traits.algorithms, sa.spi, number)
         if key in self.used:
             raise ReuseError(f"SPI {sa.spi.hex()} sent number {number} twice")
         self.used.add(key)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from pyxfrm.model import REMOVE, Family, Mode, Policy, SaDir
-from pyxfrm.relocation.blocks import rivals
+from pyxfrm.relocation.blocks import Guard, overlay, rivals
 from pyxfrm.relocation.facts import Facts
 from pyxfrm.relocation.moves import Plan, PolicyMove, Refusal, SaMove, Strategy, Why
 
@@ -27,7 +27,8 @@ HELD_WITH_SMALL_WINDOW = 30
 WINDOW_FOR_HOLD = 128
 LEAST_DRAIN = 0.001  # seconds: a thread between its route lookup and xfrm_output
 STEP_TIME = 0.004  # seconds that our own sends take, with room
-LEAST_JUMP = 4096
+# Numbers, of 2^32 without ESN: a flow that was quiet when it was measured may send 100,000 packets a second now, while this process has no time for half a second.
+LEAST_JUMP = 1 << 18
 JOURNAL_TIME = 0.25  # seconds between reading a sequence number and the last use of the old SA
 
 # The best first: nothing lost and no keys read; nothing lost; shortest block; older kernels.
@@ -103,6 +104,16 @@ def _needs_migrate(_: Plan, facts: Facts) -> Iterator[str]:
 def _needs_keys(_: Plan, facts: Facts) -> Iterator[str]:
     if not facts.features.keys:
         yield "the kernel shows no keys (lockdown): an SA cannot be copied"
+
+
+def _needs_block(plan: Plan, facts: Facts) -> Iterator[str]:
+    """While both SAs of one key are there, nothing may be sent: the numbers would meet."""
+    if plan.options.guard is Guard.TEMPLATES:
+        yield "traffic must be blocked while an SA is copied (--guard in-place): its old templates name it to the end"
+    for policy in plan.policies if plan.blocks else ():
+        why = overlay(policy.old, facts.policies)[1] if policy.outbound else ""
+        if why:
+            yield f"traffic must be blocked while an SA is copied: {why}"
 
 
 def _needs_larval_drop(_: Plan, facts: Facts) -> Iterator[str]:
@@ -275,8 +286,15 @@ def _one_encap(plan: Plan, _: Facts) -> Iterator[str]:
 
 _RULES: dict[Strategy, tuple[_Rule, ...]] = {
     Strategy.MIGRATE_STATE: (_needs_migrate_state, _not_dual),
-    Strategy.MIGRATE: (_needs_migrate, _old_message, _no_device, _one_encap, _not_dual),
-    Strategy.RECREATE: (_needs_keys, _no_device, _not_dual),
+    Strategy.MIGRATE: (
+        _needs_migrate,
+        _needs_block,
+        _old_message,
+        _no_device,
+        _one_encap,
+        _not_dual,
+    ),
+    Strategy.RECREATE: (_needs_keys, _needs_block, _no_device, _not_dual),
     Strategy.HOLD: (
         _needs_migrate_state,
         _needs_larval_drop,

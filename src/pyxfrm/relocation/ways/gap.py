@@ -181,7 +181,7 @@ def _remake(run: Run, end: int, plan: Plan, sight: Sight, *, again: bool) -> Ste
         if trouble is Trouble.NONE and place is Place.OLD:
             trouble = yield from recreate.one_sa(run, end, plan, move, Target.NEW)
         elif trouble is Trouble.NONE and place is Place.BOTH:
-            trouble = yield from recreate.drop_double(run, end, move, sight, Target.NEW)
+            trouble = yield from recreate.drop_double(run, end, plan, move, sight, Target.NEW)
     last = _last(plan, sight, again=again)
     if last and trouble is Trouble.NONE:
         trouble = yield from run.do(Script((Batch(tuple(last), end),)))
