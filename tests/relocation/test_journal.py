@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -208,6 +210,50 @@ def test_it_stays_open_until_settings_are_put_back(journal: Journal) -> None:
     journal.forget(number, undo)
     assert journal.unfinished("4-1") is None
     assert not journal.entry(number).unfinished
+
+
+def test_threads_may_share_it(journal: Journal) -> None:
+    """As a controller does that relocates in many namespaces at once."""
+
+    def work(name: str) -> State:
+        for _ in range(20):
+            with journal.locked([name]):
+                number = journal.begin([name], (PLAN,))
+                undo = journal.remember(number, Undo(0, "sysctl", "x", "1"))
+                journal.enter(number, State.MOVING)
+                journal.forget(number, undo)
+                journal.enter(number, State.MOVED)
+        return journal.entry(number).state
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(work, map(str, range(6)))) == {State.MOVED}
+    assert len(journal.history(1000)) == 120
+
+
+def test_a_full_disk_is_told_and_passes(journal: Journal) -> None:
+    number = journal.begin(["4-1"], (PLAN,))
+    wal = journal.path.with_name("journal.db-wal")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (wal.stat().st_size, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(TransportError, match=r"journal.db: (disk I/O error|.* is full)"):
+                journal.enter(number, State.MOVED)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    entry = journal.unfinished("4-1")
+    assert entry is not None
+    assert entry.state is State.PLANNED
+    journal.enter(number, State.MOVED)
+    assert journal.unfinished("4-1") is None
+
+
+def test_many_may_make_it_at_once(tmp_path: Path) -> None:
+    for attempt in range(10):
+        path = tmp_path / str(attempt)
+        with ThreadPoolExecutor(6) as pool:
+            made = list(pool.map(lambda _, path=path: Journal(path, boot="one"), range(6)))
+        assert all(each.history() == [] for each in made)
 
 
 def test_the_usual_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ What is in these files
 ``commands``, ``describe``, ``machine``, ``recovery``  the vocabulary, the table of states, the table of decisions
 ``steps``, ``run``, ``sight``, ``passes``, ``copies``, ``ways``  the procedure
 ``journal``, ``record``               what is durable
-``driver``, ``ends``, ``dual``, ``survey``  the IO
+``driver``, ``ends``, ``settings``, ``dual``, ``survey``  the IO
 ``watch``, ``interface``              follow addresses
 ``tap``, ``witness``, ``report``      listen to packets, remember the steps, draw both
 
-Nothing here but ``driver``, ``ends``, ``survey``, ``journal``, ``watch``, ``interface`` and ``tap`` touches the world.
+Nothing here but ``driver``, ``ends``, ``settings``, ``survey``, ``journal``, ``watch``, ``interface`` and ``tap`` touches the world.
 """
 
 from pyxfrm.relocation.blocks import Guard

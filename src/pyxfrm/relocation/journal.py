@@ -21,10 +21,11 @@ import json
 import os
 import sqlite3
 import stat
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ class Entry:
 
 
 class Journal(Closing):
-    """The journal in a file, made if it is not there. It closes itself, too, when nobody has it any more.
+    """The journal in a file, made if it is not there. It closes itself, too, when nobody has it any more. Threads may share it.
 
     ``boot``     name of this run of the machine
     ``durable``  False: do not wait for the disk (rehearsals)
@@ -158,6 +159,7 @@ class Journal(Closing):
         self.path = path
         self.boot = _boot_id() if boot is None else boot
         self.clock = clock
+        self._turn = threading.RLock()  # a transaction is one thread's, and the connection has one
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _be_file(path)
@@ -176,10 +178,11 @@ class Journal(Closing):
     def _set_up(self, durable: bool) -> None:
         db = self._db
         db.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+        # In this order: another process may be making them just now.
+        ((tables,),) = db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         ((version,),) = db.execute("PRAGMA user_version").fetchall()
         if version == _VERSION:
             return
-        ((tables,),) = db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         if version or tables:
             whose = f"of version {version}" if version else "of another program"
             raise UsageError(
@@ -308,24 +311,28 @@ class Journal(Closing):
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._turn:
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-        except sqlite3.IntegrityError:
-            raise UsageError("another relocation was begun in this namespace just now") from None
-        except sqlite3.Error as why:
-            raise TransportError(f"journal {self.path}: {why}") from None
+                self._db.execute("COMMIT")
+            except sqlite3.IntegrityError:
+                raise UsageError(
+                    "another relocation was begun in this namespace just now"
+                ) from None
+            except sqlite3.Error as why:
+                raise TransportError(f"journal {self.path}: {why}") from None
+            finally:
+                with suppress(sqlite3.Error):  # a COMMIT that fails may leave it open, or not
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
 
     # -- reading -----------------------------------------------------------------------------------
 
     def _read(self, query: str, *values: object) -> list[Any]:
         try:
-            return self._db.execute(query, values).fetchall()
+            with self._turn:
+                return self._db.execute(query, values).fetchall()
         except sqlite3.DatabaseError as why:
             raise TransportError(
                 f"journal {self.path}: {why}; what was unfinished cannot be told: look at SAs and "
