@@ -185,3 +185,23 @@ def test_a_cut_text_is_read_or_refused_and_shows_no_key(name: str, data: st.Data
     except UsageError as why:
         told = str(why)
     assert not [key for key in KEYS if key in told]
+
+
+def test_what_a_mail_program_quoted_is_read() -> None:
+    text = (DATA / "state-stats.txt").read_text()
+    plain = parse(text)
+    assert plain
+    for quote in ("> ", ">", "> > ", ">> "):
+        assert parse("".join(f"{quote}{line}" for line in text.splitlines(keepends=True))) == plain
+    with pytest.raises(UsageError, match="text:2: "):
+        parse("> src 192.0.2.1 dst 192.0.2.2\n> \tproto esp spi x reqid 1 mode tunnel\n")
+
+
+def test_an_aead_sa_with_a_mark() -> None:
+    text = (
+        "src 192.0.2.1 dst 192.0.2.2\n\tproto esp spi 0x1 reqid 1 mode tunnel\n"
+        f"\tmark 0x5/0xff \n\taead rfc4106(gcm(aes)) 0x{bytes(20).hex()} 128\n"
+    )
+    (one,) = parse(text)
+    assert isinstance(one, StateText)
+    assert (one.mark.mask, one.algorithms[0].key_bits) == (0xFF, 160)

@@ -151,3 +151,14 @@ def test_no_four_bytes_of_a_key_survive_however_lines_are_broken(
 )  # fmt: skip
 def test_what_is_hidden_of_broken_lines(before: str, after: str) -> None:
     assert scrub(before) == after
+
+
+@pytest.mark.parametrize(
+    "before", ["mark 0x5/0xff", "mark 0x5/0xff output-mark 0x7/0xff", "if_id 0x3"]
+)
+def test_aead_behind_a_number_is_no_rest_of_it(before: str) -> None:
+    """It is a word of hexadecimal digits alone."""
+    key = "0x" + "0a" * 20
+    line = f"\t{before} \n\taead rfc4106(gcm(aes)) "
+    assert scrub(f"{line}{key} 128\n") == f"{line}{HIDDEN} 128\n"
+    assert "aead" not in scrub(f"enc cbc(aes) {key}\n> aead\n")  # here it is

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
+from pyxfrm.cli.wrapped import say
 from pyxfrm.client.iptext import PolicyText, StateText, parse, scrub
 from pyxfrm.errors import UsageError
 from pyxfrm.model import Address, Network
@@ -90,7 +93,7 @@ def _show(records: Sequence[Record]) -> None:
     policies = [one for one in records if isinstance(one, PolicyText)]
     if states:
         _print(
-            ("src", "dst", "proto", "spi", "reqid", "mode", "mark", "algorithms"),
+            ("src", "dst", "proto", "spi", "reqid", "mode", "mark", "if_id", "encap", "algorithms"),
             [_state_row(one) for one in states],
         )
     if states and policies:
@@ -108,7 +111,9 @@ def _state_row(one: StateText) -> tuple[str, ...]:
     algorithms = "\n".join(algorithm.name for algorithm in one.algorithms)
     ends = (str(one.src), str(one.dst))
     name = (one.proto, f"{one.spi:#010x}", str(one.reqid), one.mode)
-    return (*ends, *name, _mark(one.mark), algorithms)
+    if_id = f"{one.if_id:#x}" if one.if_id else ""
+    encap = "{sport}>{dport}".format_map(one.encap) if one.encap else ""
+    return (*ends, *name, _mark(one.mark), if_id, encap, algorithms)
 
 
 def _policy_row(one: PolicyText) -> tuple[str, ...]:
@@ -124,21 +129,30 @@ def _mark(mark: Any) -> str:
     return "" if mark is None else f"{mark.value:#x}/{mark.mask:#x}"
 
 
-_LONG = (
-    "algorithms",
-    "templates",
-)  # broken where there is no room; a column in which nothing stands is left out
-
-
 def _print(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    """A table, without the columns in which nothing stands; where a terminal is too narrow for it, a paragraph a row."""
     told = [at for at in range(len(names)) if any(row[at] for row in rows)]
-    for at in told:
-        table.add_column(names[at], overflow="fold", no_wrap=names[at] not in _LONG)
+    lines = [[names[at] for at in told]]
     for row in rows:
-        table.add_row(*[Text(row[at]) for at in told])
-    Console(highlight=False).print(table)
+        cells = [_printable(row[at]).split("\n") for at in told]
+        lines += [list(line) for line in zip_longest(*cells, fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if sys.stdout.isatty() and sum(widths) + len(widths) > shutil.get_terminal_size().columns:
+        for row in rows:
+            _paragraph(names, row)
+        return
+    for line in lines:
+        print(" ".join(map(str.ljust, line, widths)).rstrip())
+
+
+def _paragraph(names: Sequence[str], row: Sequence[str]) -> None:
+    """``src`` and ``dst`` in the first line, all else in words under it."""
+    told = zip(names, map(_printable, row), strict=True)
+    cells = {name: cell.replace("\n", ", ") for name, cell in told if cell}
+    say(f"src {cells.pop('src')} dst {cells.pop('dst')}")
+    say(" ".join(f"{name} {cell}" for name, cell in cells.items()), "    ", "")
+
+
+def _printable(cell: str) -> str:
+    """Pasted text may hold anything; a terminal gets letters."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in cell)

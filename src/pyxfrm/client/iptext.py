@@ -123,10 +123,21 @@ def parse(text: str, source: str = "text") -> list[StateText | PolicyText]:
     return [_record(block, source) for block in _blocks(text, source)]
 
 
+def _unquoted(text: str) -> str:
+    """The text without the ``>`` that mail programs put in front of every line."""
+    while (lines := text.split("\n")) and any(line.strip() for line in lines):
+        if not all(line.lstrip().startswith(">") for line in lines if line.strip()):
+            break
+        text = "\n".join(line.lstrip().removeprefix(">") for line in lines)
+    return text
+
+
 def _lines(text: str) -> Iterator[_Line]:
     """Lines with something on them; those of ``ip -o`` taken apart at their backslashes."""
-    lines = zip(text.split("\n"), scrub(text).split("\n"), strict=True)
-    for number, (line, shown) in enumerate(lines, 1):
+    hidden = _unquoted(scrub(text)).split("\n")
+    for number, (line, shown) in enumerate(
+        zip(_unquoted(text).split("\n"), hidden, strict=True), 1
+    ):
         for part, scrubbed in zip(line.split("\\"), shown.split("\\"), strict=True):
             if part.strip():
                 yield _Line(number, part.strip(), scrubbed.strip())

@@ -4,7 +4,8 @@ Such text has been through terminals and mail programs, which break long lines: 
 follows. So a key may lie in pieces, one a line, and only the first has a ``0x``. What helps is that nothing else in this text looks like it:
 
 * behind ``0x`` stand at most 8 digits, unless it is a key (SPI, reqid, marks, flags, sequence numbers, bitmaps are of 32 bits);
-* no line ends with such a number where the next begins with a word of hexadecimal digits alone, unless a line was broken between them;
+* no line ends with such a number where the next begins with a word of hexadecimal digits alone, unless a line was broken between them, or the
+  word is ``aead`` with the name of an algorithm behind it;
 * a word of more than 8 hexadecimal digits with a letter among them is no count and no address.
 
 What is left are keys of at most 4 bytes, which are known by the algorithm in front of them, and keys that a command line gives as plain words.
@@ -26,7 +27,8 @@ _NO_KEY = 8  # digits that other numbers have at most
 _BREAK = r"[ \t=\\]*\r?\n[ \t>|]*"
 _DIGITS = r"[0-9a-fA-F]+"
 _WORD_END = r"(?![\w.:(/-])"
-_PIECE = rf"{_DIGITS}{_WORD_END}"
+_AEAD = r"aead[ \t]+[a-z]"  # the one keyword of hexadecimal digits alone, and the name behind it
+_PIECE = rf"(?!{_AEAD}){_DIGITS}{_WORD_END}"
 _NUMBER = re.compile(
     rf"(?<![\w.:])(?:0[xX]{_DIGITS}|0{_BREAK}[xX]{_PIECE}|0[xX]{_BREAK}{_PIECE})(?:{_BREAK}{_PIECE})*"
 )
