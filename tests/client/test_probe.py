@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pyxfrm.abi.profiles import EXACT_MARKS, LINUX_6_12, LINUX_7_2, LINUX_7_2_NOMIG, Profile
-from pyxfrm.client import AsyncXfrm, Support, Xfrm
+from pyxfrm.client import AsyncXfrm, Support, Xfrm, verbs
 from pyxfrm.client.probe import Probe, probe, probe_marks
+from pyxfrm.client.records import SaRecord
 from pyxfrm.client.request import Done, Request
 from pyxfrm.engine import Engine
 from pyxfrm.errors import RefusedError
@@ -18,6 +19,7 @@ from pyxfrm.lab import Lab
 from pyxfrm.model import Mark
 from pyxfrm.transport.local import EngineHost
 from tests.client.scenarios import SA, numbered
+from tests.transport.bytes import message
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,14 @@ def test_anything_but_a_clear_sign_is_no_sign(answers: tuple[Any, ...]) -> None:
     found = answered(*answers)
     assert found.migrate_state is Support.CANNOT_TELL
     assert found.why
+
+
+def test_a_probe_that_is_cut_off_in_its_middle_ends_at_once() -> None:
+    procedure = probe_marks(may_add=True)
+    next(procedure)
+    procedure.send([])
+    procedure.send(SaRecord.of(message(0x10, 0, 0, 0, verbs.add_sa(SA).payload)))
+    procedure.close()
 
 
 def test_one_who_may_not_ask_is_told_so() -> None:

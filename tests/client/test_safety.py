@@ -194,6 +194,20 @@ def test_silence_and_moved() -> None:
     assert "the answer was lost" in moved.warning
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_silence_about_a_move_that_keeps_the_name(check: bool) -> None:
+    """Only what was asked to change tells whether it did."""
+    move = replace(Migration.of(BEFORE), encap=Encap(4500, 4777))
+    at = f"look {OLD}"
+    script: list[tuple[str, Any]] = [(at, BEFORE), ("move", SILENCE)][not check :]
+    moved = run(
+        safety.migrate(move, check=check), [*script, (at, replace(BEFORE, encap=move.encap))]
+    )
+    assert "the answer was lost" in moved.warning
+    with pytest.raises(TransportError, match="still at its old place"):
+        run(safety.migrate(move, check=check), [*script, (at, BEFORE), (at, BEFORE)])
+
+
 def test_silence_and_not_moved() -> None:
     with pytest.raises(TransportError, match="still at its old place"):
         run(

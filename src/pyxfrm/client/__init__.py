@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from pyxfrm.client.probe import Probe, Support
     from pyxfrm.client.records import PolicyRecord, SaRecord
     from pyxfrm.client.request import Done, Request
-    from pyxfrm.client.safety import Moved, Pick, ShadowedError, UnprovenError
+    from pyxfrm.client.safety import AmbiguousError, Moved, Pick, ShadowedError, UnprovenError
     from pyxfrm.client.stream import EventStream
     from pyxfrm.client.xfrm import Xfrm
     from pyxfrm.transport.base import Group
 
 __all__ = [
+    "AmbiguousError",
     "AsyncEventStream",
     "AsyncXfrm",
     "Batch",
@@ -56,6 +57,7 @@ __all__ = [
 
 # Where each name is: loaded when it is first asked for, since a command that lists one SA should not wait for all of this.
 _HOMES = {
+    "AmbiguousError": "pyxfrm.client.safety",
     "AsyncEventStream": "pyxfrm.client.aio",
     "AsyncXfrm": "pyxfrm.client.aio",
     "Batch": "pyxfrm.client.batch",

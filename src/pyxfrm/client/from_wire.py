@@ -54,6 +54,7 @@ from pyxfrm.wire.lookup import Attributes
 
 __all__ = [
     "address",
+    "algorithms",
     "counters",
     "encap",
     "family",

@@ -102,11 +102,12 @@ def probe_marks(*, may_add: bool = False) -> Procedure[bool | None]:
     record = yield from ask(
         verbs.allocate_spi(larva, _NOWHERE, Mode.TRANSPORT, low=_FIRST_SPI, high=_ALL)
     )
-    try:
-        name = _near_miss(record)
-        return None if name is None else (yield from _is_exact(name))
-    finally:
-        yield from ask(verbs.delete_sa(record.id))
+    name = _near_miss(record)
+    exact = None if name is None else (yield from _is_exact(name))
+    yield from ask(
+        verbs.delete_sa(record.id)
+    )  # not in `finally`: who is closed cannot ask, and a larva goes by itself
+    return exact
 
 
 def _near_miss(record: SaRecord) -> SaId | None:

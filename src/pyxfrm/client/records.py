@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
+from pyxfrm.abi import xfrm as c
 from pyxfrm.client import from_wire
 from pyxfrm.model import (
     Address,
@@ -156,7 +157,9 @@ class SaRecord(_Record):
     def replay(self) -> ReplayState:
         """Its sequence numbers."""
         info = self.info
-        return from_wire.replay(self.attrs, info.replay_window, esn=bool(info.flags & 128))
+        return from_wire.replay(
+            self.attrs, info.replay_window, esn=bool(info.flags & c.XFRM_STATE_ESN)
+        )
 
     @property
     def algorithms(self) -> tuple[Algorithm, ...]:

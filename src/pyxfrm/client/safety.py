@@ -304,7 +304,7 @@ def _after_silence(
 ) -> Procedure[Done]:
     """The answer was lost. Did it happen? Look at both places."""
     new = yield from _get(move.new_id)
-    if new is not None and same_mark(new.mark, move.new_mark) and _is_moved(move, new):
+    if new is not None and same_mark(new.mark, move.new_mark) and _is_moved(move, before, new):
         return Done("the answer was lost; the SA was found at its new place")
     old = yield from _get(move.sa)
     if old is not None and same_mark(old.mark, move.sa.mark):
@@ -314,8 +314,10 @@ def _after_silence(
     raise SaLostError(str(move.sa), str(why)) from why
 
 
-def _is_moved(move: Migration, record: SaRecord) -> bool:
-    return record.saddr == move.new_saddr and record.reqid == move.reqid
+def _is_moved(move: Migration, before: SaRecord | None, now: SaRecord) -> bool:
+    """Where its name stays, the rest of what was asked tells."""
+    old = now if before is None else before
+    return not any(_as_asked(move, old.sa, now.sa))
 
 
 # -- proof -----------------------------------------------------------------------------------------
