@@ -197,12 +197,11 @@ def test_silence_and_moved() -> None:
 @pytest.mark.parametrize("check", [True, False])
 def test_silence_about_a_move_that_keeps_the_name(check: bool) -> None:
     """Only what was asked to change tells whether it did."""
-    move = replace(Migration.of(BEFORE), encap=Encap(4500, 4777))
+    encap = Encap(4500, 4777)
+    move = replace(Migration.of(BEFORE), encap=encap)
     at = f"look {OLD}"
     script: list[tuple[str, Any]] = [(at, BEFORE), ("move", SILENCE)][not check :]
-    moved = run(
-        safety.migrate(move, check=check), [*script, (at, replace(BEFORE, encap=move.encap))]
-    )
+    moved = run(safety.migrate(move, check=check), [*script, (at, replace(BEFORE, encap=encap))])
     assert "the answer was lost" in moved.warning
     with pytest.raises(TransportError, match="still at its old place"):
         run(safety.migrate(move, check=check), [*script, (at, BEFORE), (at, BEFORE)])
