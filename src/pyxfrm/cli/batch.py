@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from pyxfrm.cli import build, told
-from pyxfrm.cli.grammar import VERBS
+from pyxfrm.cli.grammar import VERBS, Verb
 from pyxfrm.cli.objects import find_verb, run
 from pyxfrm.cli.options import Options, take
-from pyxfrm.cli.parse import Parsed, parse
+from pyxfrm.cli.parse import Parsed, Syntax
 from pyxfrm.client import Request, Xfrm, verbs
 from pyxfrm.errors import UsageError, XfrmError
 from pyxfrm.model import Family
@@ -31,6 +31,7 @@ Line = tuple[int, list[str]]  # its number, the words
 Make = Callable[[Parsed, Family | None], Request[Any]]
 
 _TOGETHER = 256  # requests that wait for each other
+_NO_VERB = Verb("")
 
 
 def _add_sa(parsed: Parsed, family: Family | None) -> Request[Any]:
@@ -102,6 +103,21 @@ def _words(line: str, where: str) -> list[str]:
     return words
 
 
+class _Known(NamedTuple):
+    """What the first two words of a line stand for. ``make``: None if it is not one request."""
+
+    make: Make | None
+    syntax: Syntax
+    where: str
+
+
+def _known(name: str, word: str) -> _Known:
+    name = _object(name)
+    verb = find_verb(name, word) or ""
+    syntax = Syntax(VERBS[name].get(verb, _NO_VERB))
+    return _Known(_ONE_REQUEST.get((name, verb)), syntax, f"{name} {verb}")
+
+
 class _Batch:
     """The state of one run. ``status``: that of the first failure."""
 
@@ -111,6 +127,7 @@ class _Batch:
         self.xfrm = xfrm
         self.status = 0
         self.waiting: list[tuple[int, Request[Any]]] = []
+        self.known: dict[tuple[str, str], _Known] = {}
 
     def run(self, lines: Iterator[Line]) -> int:
         """Line by line."""
@@ -145,16 +162,16 @@ class _Batch:
 
     def _request(self, words: list[str]) -> Request[Any] | None:
         """What is asked for, if that is one request."""
-        name, *rest = words or [""]
-        name = _object(name)
-        if not rest:
+        if len(words) < 2:
+            _object("".join(words))
             return None
-        verb = find_verb(name, rest[0])
-        make = _ONE_REQUEST.get((name, verb or ""))
-        if make is None or rest[1:] == ["help"]:
+        begin, rest = (words[0], words[1]), words[2:]
+        known = self.known.get(begin)
+        if known is None:
+            known = self.known[begin] = _known(*begin)
+        if known.make is None or rest == ["help"]:
             return None
-        parsed = parse(VERBS[name][verb or ""], rest[1:], f"{name} {verb}")
-        return make(parsed, self.options.family)
+        return known.make(known.syntax.parse(rest, known.where), self.options.family)
 
     def _alone(self, words: list[str]) -> int:
         status = run(_object(words[0]), self.options, words[1:])

@@ -12,6 +12,7 @@ from pyxfrm.cli.text.form import protocol_name
 from pyxfrm.errors import UsageError
 from pyxfrm.model import (
     ANY_PORT,
+    NO_LIMITS,
     Action,
     Address,
     Algorithm,
@@ -70,6 +71,7 @@ _KINDS = {
 _WITH_PORTS = (6, 17, 132, 33)  # tcp, udp, sctp, dccp
 _WITH_TYPES = (1, 58, 135)  # icmp, ipv6-icmp, mobility-header
 _GRE = 47
+_LIKE_PORTS = frozenset(("sport", "dport", "type", "code", "key"))
 _LONGEST_WINDOW = 4096
 
 
@@ -148,6 +150,8 @@ def _upper(parsed: Parsed) -> int:
 
 
 def _ports(parsed: Parsed) -> tuple[Port, Port]:
+    if _LIKE_PORTS.isdisjoint(parsed.keywords):
+        return ANY_PORT, ANY_PORT
     proto = _upper(parsed)
     for words, takes in (
         (("sport", "dport"), (0, *_WITH_PORTS)),
@@ -279,6 +283,8 @@ def _replay(parsed: Parsed, *, esn: bool) -> ReplayState:
 
 def limits(parsed: Parsed) -> Limits:
     """All ``limit`` keywords; no seconds, and the largest count, are no limit."""
+    if "limit" not in parsed:
+        return NO_LIMITS
     fields: dict[str, int | None] = {}
     names = {"time": "add", "time-use": "use", "byte": "bytes", "packet": "packets"}
     for found in parsed.all("limit"):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
+from socket import AF_INET, inet_pton
 from typing import Any
 
 from pyxfrm.cli.grammar import Value
@@ -54,6 +56,10 @@ def _address(word: str, _: Value) -> Address:
             return ip(word)
         except UsageError:
             raise ValueError("is not an address") from None
+    try:
+        return Address(Family.INET, inet_pton(AF_INET, word))
+    except (OSError, ValueError):
+        pass  # it ends early, or has zeros in front
     if not _QUAD.fullmatch(word):
         raise ValueError("is not an address")
     parts = [int(part) for part in word.split(".")]
@@ -110,7 +116,7 @@ def _device(word: str, _: Value) -> int:
 
     try:
         return socket.if_nametoindex(word)
-    except OSError:
+    except (OSError, ValueError):
         raise ValueError("is no interface here") from None
 
 
@@ -143,6 +149,7 @@ def _decimal(word: str, _: Value) -> float:
     return float(word)
 
 
+_ANY = Value("", "")
 _READERS: dict[str, Callable[[str, Value], Any]] = {
     "decimal": _decimal,
     "u16": _unsigned(16),
@@ -165,6 +172,16 @@ _READERS: dict[str, Callable[[str, Value], Any]] = {
 }
 
 
+# A file of commands says the same again and again. Not a key, which must not stay anywhere, nor what may change while it is read.
+_KEPT = frozenset(_READERS) - {"choice", "device", "key", "protocol", "text"}
+
+
+@lru_cache(maxsize=1024)
+def _kept(word: str, kind: str) -> Any:
+    return _READERS[kind](word, _ANY)
+
+
 def read(word: str, value: Value) -> Any:
     """The value that a word is. ValueError says what is wrong with it."""
-    return _READERS[value.kind](word, value)
+    kind = value.kind
+    return _kept(word, kind) if kind in _KEPT else _READERS[kind](word, value)

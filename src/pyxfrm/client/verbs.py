@@ -13,14 +13,13 @@ MAPPING and REPORT are for the kernel alone to send: it has no handler for them.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
 from pyxfrm.abi.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE
 from pyxfrm.client import to_wire
-from pyxfrm.client.events import Acquire
 from pyxfrm.client.info import Aevent, Defaults, SadInfo, SpdInfo
 from pyxfrm.client.records import PolicyRecord, SaRecord
 from pyxfrm.client.request import Done, Dump, Request
@@ -46,6 +45,9 @@ from pyxfrm.model import (
 )
 from pyxfrm.model.checks import uint
 from pyxfrm.wire.codec import codec
+
+if TYPE_CHECKING:
+    from pyxfrm.client.events import Acquire
 
 __all__ = [
     "acquire",

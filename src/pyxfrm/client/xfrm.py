@@ -33,11 +33,9 @@ from pyxfrm.client import safety, verbs
 from pyxfrm.client.batch import Batch, Part, Ticket
 from pyxfrm.client.core import Core
 from pyxfrm.client.dump import DumpReader
-from pyxfrm.client.probe import Probe, probe, probe_marks
 from pyxfrm.client.procedure import Peek, Procedure, Step
 from pyxfrm.client.request import Done, Dump, Request
 from pyxfrm.client.safety import Moved, Pick
-from pyxfrm.client.stream import EventStream
 from pyxfrm.closing import Closing
 from pyxfrm.errors import TransportError, XfrmError
 from pyxfrm.model import (
@@ -65,7 +63,9 @@ from pyxfrm.transport.tracer import traced
 if TYPE_CHECKING:
     from pyxfrm.client.events import Acquire
     from pyxfrm.client.info import Aevent, Defaults, SadInfo, SpdInfo
+    from pyxfrm.client.probe import Probe
     from pyxfrm.client.records import PolicyRecord, SaRecord
+    from pyxfrm.client.stream import EventStream
     from pyxfrm.engine import Engine
     from pyxfrm.transport.local import EngineHost
     from pyxfrm.transport.netns import Netns
@@ -235,6 +235,8 @@ class Xfrm(Closing):
         Done(warning='')
         SaDeleted
         """
+        from pyxfrm.client.stream import EventStream
+
         return EventStream(self.transport.sibling(groups or ALL_GROUPS))
 
     def close(self) -> None:
@@ -359,15 +361,17 @@ class Xfrm(Closing):
 
         Where there is no SA by which to tell how marks are matched, one is made in a network namespace of its own, if that is allowed.
         """
-        found = self.run(probe())
+        from pyxfrm.client import probe as probing
+
+        found = self.run(probing.probe())
         scratch = getattr(self.transport, "scratch", None)
         if found.exact_marks is None and scratch is not None:
             try:
                 with Xfrm(transport=scratch()) as elsewhere:
-                    marks = elsewhere.run(probe_marks(may_add=True))
+                    marks = elsewhere.run(probing.probe_marks(may_add=True))
             except XfrmError:
                 return found
-            return Probe(found.migrate_state, found.why, marks)
+            return probing.Probe(found.migrate_state, found.why, marks)
         return found
 
     # -- policies --------------------------------------------------------------------------------
