@@ -1,10 +1,11 @@
-"""Mistakes in options are told in one line."""
+"""Mistakes in options are told in one line, and all commands say the same of the same option."""
 
 from __future__ import annotations
 
 import pytest
 
 from pyxfrm import cli
+from pyxfrm.cli.options import OPTIONS
 
 Captured = pytest.CaptureFixture[str]
 
@@ -35,3 +36,13 @@ def test_mistakes_are_told_in_one_line(
     assert out == ""
     assert told in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["doctor", "probe", "stat"])
+def test_an_option_is_told_in_the_same_words_everywhere(command: str, capsys: Captured) -> None:
+    assert cli.main([command, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    shared = dict(OPTIONS)
+    assert shared["-n NETNS"] in told
+    if command != "stat":
+        assert shared["--engine NAME|PATH"] in told

@@ -88,7 +88,7 @@ OPTIONS = (
     ("--show-keys", "show keys; they are hidden else"),
     (
         "--engine NAME|PATH",
-        "an engine instead of the kernel: a profile, a tunnel's end, or the socket of one that runs",
+        "an engine instead of the kernel: a profile (7.2), a tunnel's end, or the socket of one that runs",
     ),
     ("--timeout SECONDS", "how long to wait for an answer"),
     (

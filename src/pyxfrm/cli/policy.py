@@ -9,6 +9,7 @@ from pyxfrm.abi import structs as s
 from pyxfrm.abi import xfrm as c
 from pyxfrm.cli import as_json, build
 from pyxfrm.cli.options import Options
+from pyxfrm.cli.output import show_all, show_one
 from pyxfrm.cli.parse import Parsed
 from pyxfrm.cli.text.event import defaults as defaults_text
 from pyxfrm.cli.text.policy import policy as text_of
@@ -59,10 +60,7 @@ def get(options: Options, parsed: Parsed) -> int:
     name = build.policy_id(parsed, options.family)
     with options.open() as xfrm:
         record = xfrm.get_policy(name)
-    if options.json:
-        print(as_json.document("policy", as_json.policy(record)))
-    else:
-        sys.stdout.write(text_of(options.form, record.raw))
+    show_one(options, "policy", record, text_of, as_json.policy)
     return 0
 
 
@@ -122,12 +120,7 @@ def list(options: Options, parsed: Parsed) -> int:  # noqa: A001  # the verb's n
     """``policy list``."""
     with options.open() as xfrm:
         records = _matching(xfrm, options, parsed)
-        if options.json:
-            as_json.stream(sys.stdout, "policies", (as_json.policy(r) for r in records))
-        else:
-            form = options.form
-            for record in records:
-                sys.stdout.write(text_of(form, record.raw))
+        show_all(options, "policies", records, text_of, as_json.policy)
     return 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from pyxfrm.abi import xfrm as c
 from pyxfrm.cli import as_json, build
 from pyxfrm.cli.options import Options
+from pyxfrm.cli.output import show_all, show_one
 from pyxfrm.cli.parse import Found, Parsed
 from pyxfrm.cli.text.state import state as text_of
 from pyxfrm.client import Moved, SaRecord, ShadowedError, Xfrm, safety, verbs
@@ -123,10 +125,7 @@ def allocspi(options: Options, parsed: Parsed) -> int:
 
 
 def _show_one(options: Options, record: SaRecord) -> None:
-    if options.json:
-        print(as_json.document("state", as_json.state(record, keys=options.keys)))
-    else:
-        sys.stdout.write(text_of(options.form, record.raw))
+    show_one(options, "state", record, text_of, partial(as_json.state, keys=options.keys))
 
 
 def get(options: Options, parsed: Parsed) -> int:
@@ -195,13 +194,7 @@ def list(options: Options, parsed: Parsed) -> int:  # noqa: A001  # the verb's n
         options = options._replace(keys=False)
     with options.open() as xfrm:
         records = _matching(xfrm, options, parsed)
-        if options.json:
-            entries = (as_json.state(record, keys=options.keys) for record in records)
-            as_json.stream(sys.stdout, "states", entries)
-        else:
-            form = options.form
-            for record in records:
-                sys.stdout.write(text_of(form, record.raw))
+        show_all(options, "states", records, text_of, partial(as_json.state, keys=options.keys))
     return 0
 
 

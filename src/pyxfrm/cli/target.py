@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pyxfrm.cli.options import OPTIONS
 from pyxfrm.errors import TransportError, UsageError
 from pyxfrm.transport.netns import in_netns, open_netns
 
@@ -25,6 +26,7 @@ __all__ = [
     "read_proc_net",
 ]
 
+_ABOUT = dict(OPTIONS)
 PROC_NET = "/proc/thread-self/net"  # of the thread that reads, wherever it has gone
 
 
@@ -35,7 +37,7 @@ def add_netns(parser: argparse.ArgumentParser) -> None:
         "-netns",
         "--netns",
         metavar="NETNS",
-        help="in this network namespace: a name, a path or a pid",
+        help=_ABOUT["-n NETNS"],
     )
 
 
@@ -44,7 +46,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         metavar="NAME|PATH",
-        help="an engine instead of the kernel: a profile (7.2), or the socket of one that runs",
+        help=_ABOUT["--engine NAME|PATH"],
     )
 
 
