@@ -19,7 +19,7 @@ from pyxfrm.errors import RefusedError
 from pyxfrm.lab import fetch
 from pyxfrm.model import Algorithm, Mode, Proto, ReplayState, Sa, SaId, ip
 
-MAIN = "import sys; from pyxfrm.cli import main; sys.exit(main(['state', 'list']))"
+MAIN = "import sys; sys.argv = ['xfrm', 'state', 'list']; from pyxfrm.cli import program; program()"
 SAMPLE = Sa(
     SaId(ip("198.51.100.1"), Proto.ESP, 0x100),
     ip("192.0.2.10"),

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from pyxfrm.client import Xfrm, verbs
+from pyxfrm.engine import Engine
+from pyxfrm.transport.local import EngineHost
+from tests.client.scenarios import numbered
+from tests.serving import serving
 
 LIST = """
 import sys
@@ -75,3 +82,29 @@ def test_version_loads_next_to_nothing() -> None:
         "pyxfrm.cli",
         "pyxfrm.errors",
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [("--engine 7.2 state list", 0), ("--engine /no/such state list", 2), ("state list -x", 2)],
+)
+def test_a_process_that_ends_at_once_has_said_all(words: str, status: int) -> None:
+    """The status, and both streams to their ends."""
+    argv = [sys.executable, "-m", "pyxfrm.cli", *words.split(" ")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == (1 if status else 0)
+
+
+def test_a_long_list_is_there_to_its_end(tmp_path: Path) -> None:
+    """Into a pipe, where Python keeps what is printed for itself until there is enough of it."""
+    argv = [sys.executable, "-m", "pyxfrm.cli", "--engine", str(tmp_path / "engine")]
+    piped = f'{" ".join(argv)} state list | head -1; echo "${{PIPESTATUS[0]}}"'
+    with serving(EngineHost(Engine()), tmp_path / "engine"):
+        with Xfrm.connect(tmp_path / "engine") as xfrm:
+            xfrm.batch(verbs.add_sa(numbered(spi)) for spi in range(0x100, 0x300)).check()
+        text = subprocess.check_output([*argv, "state", "list"], text=True)
+        head = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, check=True)
+    assert text.count("proto esp spi") == 0x200
+    assert (head.stdout.splitlines()[1], head.stderr) == ("141", "")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from pyxfrm.cli import main
+from pyxfrm.cli import program
 
 __all__: list[str] = []
 
-sys.exit(main())
+program()
