@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pyxfrm.model import Counters, Sa, ip
-from pyxfrm.relocation.facts import Owner, local_addresses, owners, parse_xfrm_stat, rates
+from pyxfrm.relocation.facts import Owner, local_addresses, owners, rates
 from tests.relocation.world import A, C, sa
 
 NETLINK = """sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode
@@ -25,11 +25,6 @@ def test_key_managers_are_sockets_in_acquire_or_expire() -> None:
     assert [o.hears_acquire for o in found] == [True, False]
     assert str(found[0]) == "charon (netlink port 4711)"
     assert owners(NETLINK, {}, own=frozenset({4711, 3221225474})) == ()
-
-
-def test_xfrm_stat() -> None:
-    text = "XfrmInError                     0\nXfrmOutPolBlock                 17\nnonsense\n"
-    assert parse_xfrm_stat(text) == {"InError": 0, "OutPolBlock": 17}
 
 
 def test_rates_are_of_sas_in_both_dumps() -> None:

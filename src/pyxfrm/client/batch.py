@@ -28,12 +28,11 @@ UNKNOWN = "answers were lost: it may or may not have been done; look before you 
 class Ticket(Generic[T]):
     """A request on its way. ``done``: it is decided, and :meth:`result` tells how."""
 
-    __slots__ = ("acked", "answer", "done", "doubtful", "error", "request", "seq", "warning")
+    __slots__ = ("answer", "done", "doubtful", "error", "request", "seq", "warning")
 
-    def __init__(self, request: Request[T], seq: int, *, acked: bool) -> None:
+    def __init__(self, request: Request[T], seq: int) -> None:
         self.request = request
         self.seq = seq
-        self.acked = acked
         self.answer: bytes | None = None
         self.error: XfrmError | None = None
         self.warning = ""
@@ -82,7 +81,7 @@ class Part(Sequence[Ticket[Any]]):
         self._awaited: dict[int, Ticket[Any]] = {}  # and those that must be answered
         for at in acked:
             seq = first + at & 0xFFFFFFFF
-            self._awaited[at] = self._tickets[at] = Ticket(requests[at], seq, acked=True)
+            self._awaited[at] = self._tickets[at] = Ticket(requests[at], seq)
         self.last = self._tickets[acked[-1]]
 
     def __len__(self) -> int:
@@ -106,7 +105,7 @@ class Part(Sequence[Ticket[Any]]):
     def _ticket(self, at: int) -> Ticket[Any]:
         ticket = self._tickets.get(at)
         if ticket is None:
-            ticket = Ticket(self.requests[at], self.first + at & 0xFFFFFFFF, acked=False)
+            ticket = Ticket(self.requests[at], self.first + at & 0xFFFFFFFF)
             self._tickets[at] = ticket
             if at < self._settled:
                 ticket.done = True

@@ -68,7 +68,7 @@ class Core:
     def ask(self, request: Request[T]) -> tuple[Ticket[T], bytes]:
         """One request: its ticket, and the datagram to send."""
         self._seq = seq = self._seq + 1 & 0xFFFFFFFF
-        ticket = self._pending[seq] = Ticket(request, seq, acked=True)
+        ticket = self._pending[seq] = Ticket(request, seq)
         return ticket, request.numbered(seq, self.portid)
 
     def ask_all(self, requests: Iterable[Request[Any]]) -> Iterator[tuple[Part, bytes]]:

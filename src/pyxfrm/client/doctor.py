@@ -20,6 +20,8 @@ from heapq import merge
 from itertools import chain, pairwise
 from typing import NamedTuple
 
+from pyxfrm.abi.netlink import NETLINK_XFRM
+from pyxfrm.abi.xfrm import XFRMNLGRP_ACQUIRE
 from pyxfrm.client.records import PolicyRecord, SaRecord
 from pyxfrm.client.safety import pick, same_mark
 from pyxfrm.errors import UsageError
@@ -50,8 +52,7 @@ __all__ = [
     "parse_netlink",
 ]
 
-_NETLINK_XFRM = 6
-_ACQUIRE = 1  # bit of XFRMNLGRP_ACQUIRE in a socket's groups
+_ACQUIRE = 1 << (XFRMNLGRP_ACQUIRE - 1)  # in a socket's groups
 _WATCHERS = ("ip", "xfrm")  # they listen to everything and own nothing
 _NEGATIVE = 1 << 63  # from here on the kernel's sum of times is below zero
 _NUMBERS = 1 << 32
@@ -59,7 +60,6 @@ _NEAR, _VERY_NEAR = _NUMBERS // 10 * 8, _NUMBERS // 20 * 19
 _COUNTERS = ("gcm(", "ccm(", "ctr(", "rfc7539", "chacha20", "gmac")
 _SHORT_WINDOW = 32
 _SORTED_AT_ONCE = 4096
-_WITH_ENDS = (Mode.TUNNEL, Mode.BEET, Mode.IPTFS)  # in other modes the packet's own addresses count
 _NO_MARK = Mark(0, 0)
 
 
@@ -273,7 +273,7 @@ class TemplatesWithoutSa(Rule):
     def _asked(self) -> Iterator[tuple[Policy, Template]]:
         for policy in self.facts.rules_of_traffic:
             for template in policy.templates:
-                if template.optional or template.mode not in _WITH_ENDS:
+                if template.optional or not template.mode.has_ends:
                     continue
                 if not (template.saddr.is_any or template.daddr.is_any):
                     yield policy, template
@@ -574,6 +574,6 @@ def parse_netlink(text: str, own: Iterable[int] = ()) -> list[Socket]:
             inode = int(words[9])
         except (IndexError, ValueError):
             raise UsageError(f"/proc/net/netlink:{number}: not a netlink socket") from None
-        if protocol == _NETLINK_XFRM and portid not in skipped:
+        if protocol == NETLINK_XFRM and portid not in skipped:
             found.append(Socket(portid, groups, inode))
     return found

@@ -68,8 +68,6 @@ __all__ = [
 ]
 
 _HEADER = struct.Struct("=IHHII").unpack_from
-_SA_SIZE = codec(s.UserSaInfo).size
-_POLICY_SIZE = codec(s.UserPolicyInfo).size
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,11 @@ class Mode(_Open):
     BEET = c.XFRM_MODE_BEET
     IPTFS = c.XFRM_MODE_IPTFS
 
+    @property
+    def has_ends(self) -> bool:
+        """Whether templates name the ends of its SAs (else a packet's own addresses count)."""
+        return self in (Mode.TUNNEL, Mode.BEET, Mode.IPTFS)
+
 
 class SaDir(_Open):
     """Direction of an SA, where it has one (Linux 6.10 and later)."""

@@ -17,7 +17,6 @@ from pyxfrm.model import (
     Address,
     Direction,
     Family,
-    Mode,
     Network,
     Policy,
     SaDir,
@@ -27,8 +26,6 @@ from pyxfrm.relocation.footprint import Footprint
 from pyxfrm.relocation.wish import Wish
 
 __all__ = ["Placed", "names", "placed", "sa_dir", "turned"]
-
-_TUNNELS = (Mode.TUNNEL, Mode.BEET, Mode.IPTFS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def placed(policy: Policy) -> Iterator[Placed]:
     """Each template of a policy with the addresses that the kernel uses it with."""
     saddr, daddr, carried = policy.sel.saddr, policy.sel.daddr, False
     for template in policy.templates:
-        if template.mode in _TUNNELS:
+        if template.mode.has_ends:
             saddr, daddr, carried = _bound(template.saddr), _bound(template.daddr), True
         yield Placed(template, saddr, daddr, carried)
 

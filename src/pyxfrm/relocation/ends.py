@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pyxfrm.client import Xfrm
+from pyxfrm.client.stat import parse
 from pyxfrm.closing import Closing
 from pyxfrm.errors import UsageError
 from pyxfrm.relocation import dual
-from pyxfrm.relocation.facts import parse_xfrm_stat
 from pyxfrm.transport.netns import Netns, in_netns, open_netns
 
 __all__ = ["End", "EngineEnd", "KernelEnd"]
@@ -63,7 +63,7 @@ class End(Protocol):
         """Add or remove the rules of :mod:`pyxfrm.relocation.dual`. OSError with a line if refused."""
 
     def counters(self) -> dict[str, int]:
-        """/proc/net/xfrm_stat; {} where there is none."""
+        """The counters of /proc/net/xfrm_stat, their names without ``Xfrm``; {} where there is none."""
 
     def alone(self) -> AbstractContextManager[None]:
         """Be the only one that relocates there, whatever journals are kept. UsageError if somebody else does."""
@@ -153,9 +153,10 @@ class KernelEnd(Closing):
     def counters(self) -> dict[str, int]:
         """Every packet that XFRM dropped, by reason."""
         try:
-            return parse_xfrm_stat(self.read("/proc/thread-self/net/xfrm_stat"))
-        except OSError:
+            found = parse(self.read("/proc/thread-self/net/xfrm_stat"))
+        except (OSError, UsageError):
             return {}
+        return {name.removeprefix("Xfrm"): number for name, number in found.items()}
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ The functions here read text of ``/proc`` that somebody else opened; they do no 
 * ``/proc/net/netlink`` tells who holds a NETLINK_XFRM socket and which multicast groups it has joined. A socket in ACQUIRE or EXPIRE
   belongs to a key manager: an IKE daemon, which believes that the SAs are its own (net/netlink/af_netlink.c: netlink_native_seq_show).
 * ``/proc/net/fib_trie`` and ``/proc/net/if_inet6`` list the addresses of interfaces.
-* ``/proc/net/xfrm_stat`` counts every packet that XFRM dropped, by reason (net/xfrm/xfrm_proc.c).
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pyxfrm.abi.netlink import NETLINK_XFRM
 from pyxfrm.abi.xfrm import XFRMNLGRP_ACQUIRE, XFRMNLGRP_EXPIRE
+from pyxfrm.client.doctor import parse_netlink
 from pyxfrm.model import Address, Family, Policy, Sa, SaId, ip
 
 __all__ = [
@@ -23,9 +22,7 @@ __all__ = [
     "Owner",
     "local_addresses",
     "owners",
-    "parse_xfrm_stat",
     "rates",
-    "xfrm_sockets",
 ]
 
 _KEY_MANAGER = 1 << (XFRMNLGRP_ACQUIRE - 1) | 1 << (XFRMNLGRP_EXPIRE - 1)
@@ -92,21 +89,11 @@ def owners(
     ``names``  process names by the inode of their socket, where known
     ``own``    netlink ports of the caller, which are left out
     """
-    found = []
-    for portid, groups, inode in xfrm_sockets(text):
-        if groups & _KEY_MANAGER and portid not in own:
-            found.append(Owner(portid, groups, names.get(inode, "")))
-    return tuple(found)
-
-
-def xfrm_sockets(text: str) -> list[tuple[int, int, int]]:
-    """Port, groups (bit 0 is group 1) and inode of every NETLINK_XFRM socket in ``/proc/net/netlink``."""
-    rows = [line.split() for line in text.splitlines()[1:]]
-    return [
-        (int(row[2]), int(row[3], 16), int(row[9]))
-        for row in rows
-        if len(row) >= 10 and row[1].isdigit() and int(row[1]) == NETLINK_XFRM
-    ]
+    return tuple(
+        Owner(socket.portid, socket.groups, names.get(socket.inode, ""))
+        for socket in parse_netlink(text, own)
+        if socket.groups & _KEY_MANAGER
+    )
 
 
 def local_addresses(fib_trie: str, if_inet6: str) -> frozenset[Address]:
@@ -124,16 +111,6 @@ def local_addresses(fib_trie: str, if_inet6: str) -> frozenset[Address]:
         if len(digits) == 32:
             found.add(Address(Family.INET6, bytes.fromhex(digits)))
     return frozenset(found)
-
-
-def parse_xfrm_stat(text: str) -> dict[str, int]:
-    """The counters of ``/proc/net/xfrm_stat`` by name, without their prefix ``Xfrm``."""
-    counters = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(" ")
-        if value.strip().isdigit():
-            counters[name.removeprefix("Xfrm")] = int(value)
-    return counters
 
 
 def rates(first: tuple[Sa, ...], second: tuple[Sa, ...], seconds: float) -> dict[SaId, float]:

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Footprint", "whole"]
 
-_TUNNELS = (Mode.TUNNEL, Mode.BEET, Mode.IPTFS)
-
 
 def whole(record: SaRecord) -> Sa:
     """The SA of a record with what it has counted, as it was shown."""
@@ -100,7 +98,7 @@ class Footprint:
     @property
     def tunnels(self) -> bool:
         """Its templates name the outer addresses (tunnel, BEET, IPTFS)."""
-        return self.mode in _TUNNELS
+        return self.mode.has_ends
 
     def after(self, move: Migration) -> Footprint:
         """What it will be known by once ``move`` is done."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyxfrm.client import Support, Xfrm, verbs
+from pyxfrm.client.doctor import parse_netlink
 from pyxfrm.client.probe import probe
 from pyxfrm.errors import RefusedError
 from pyxfrm.model import (
@@ -30,7 +31,7 @@ from pyxfrm.model import (
 )
 from pyxfrm.relocation.copies import readable
 from pyxfrm.relocation.ends import End, KernelEnd
-from pyxfrm.relocation.facts import Facts, Features, local_addresses, owners, rates, xfrm_sockets
+from pyxfrm.relocation.facts import Facts, Features, local_addresses, owners, rates
 from pyxfrm.relocation.footprint import whole
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
 
@@ -110,7 +111,7 @@ def _can_hold(end: End) -> bool:
 
 def _names(netlink: str) -> dict[int, str]:
     """Names of the processes that hold NETLINK_XFRM sockets, by inode; those that may be looked at."""
-    wanted = {f"socket:[{inode}]": inode for _, _, inode in xfrm_sockets(netlink)}
+    wanted = {f"socket:[{socket.inode}]": socket.inode for socket in parse_netlink(netlink)}
     found: dict[int, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         mine = wanted.keys() & set(_links(process / "fd"))
