@@ -58,10 +58,11 @@ class Scripted:
 
 
 class Stalled(Scripted):
-    """The answer comes while the machine stands still, just after nothing was there and before the clock is read."""
+    """The answer comes while the machine stands still, just after the look of this number saw nothing and before the clock is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: int) -> None:
         super().__init__(self.later)
+        self.at = at
         self.answer: bytes = b""
         self.looks = 0
 
@@ -71,7 +72,7 @@ class Stalled(Scripted):
 
     def recv(self) -> bytes | Lost | None:
         self.looks += 1
-        if self.looks == 3:
+        if self.looks == self.at:
             time.sleep(0.1)
             self.inbox.append(self.answer)
             return None

@@ -177,7 +177,7 @@ def test_a_cancelled_request_leaves_nothing_behind() -> None:
 
 def test_an_answer_that_came_in_time_counts_however_late_it_is_looked_for() -> None:
     async def main() -> None:
-        xfrm = AsyncXfrm(transport=Stalled(), timeout=0.02)
+        xfrm = AsyncXfrm(transport=Stalled(1), timeout=0.02)
         await asyncio.wait_for(xfrm.flush_sas(), 30)
 
     asyncio.run(main())
