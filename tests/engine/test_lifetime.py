@@ -115,6 +115,34 @@ def test_the_clock_that_jumps_does_not_skip_the_soft_limit() -> None:
     assert told(talk, 300) == [(100, "soft"), (201, "hard")]
 
 
+def shortened(soft: int, hard: int) -> Talk:
+    """An SA with limits of 5 and 10 seconds that gets others once its timer was set for the soft one."""
+    talk = Talk()
+    lft = limits(soft_add_expires_seconds=5, hard_add_expires_seconds=10)
+    add_sa(talk, sa_info(lft=lft))
+    talk.engine.expire(NOW + 1)
+    talk.now = NOW + 1
+    lft = limits(soft_add_expires_seconds=soft, hard_add_expires_seconds=hard)
+    talk.ok(m.XFRM_MSG_UPDSA, sa_info(lft=lft), [AEAD])
+    talk.events()
+    return talk
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(0, 1), (0, 2), (100, 2), (6, 1)])
+def test_limits_that_cannot_be_repaired_end_the_timer(soft: int, hard: int) -> None:
+    talk = shortened(soft, hard)
+    assert told(talk, 30) == []
+    assert talk.engine.next_deadline() is None
+    talk.now = NOW + 30
+    talk.ok(m.XFRM_MSG_UPDSA, sa_info(lft=limits(soft_add_expires_seconds=100)), [AEAD])
+    talk.events()
+    assert talk.engine.next_deadline() == NOW + 31
+
+
+def test_a_soft_limit_that_the_repair_reaches_is_told_just_before_the_end() -> None:
+    assert told(shortened(2, 1), 5) == [(2, "soft"), (2, "hard")]
+
+
 def test_the_event_shows_mark_if_id_cpu_and_direction() -> None:
     talk = Talk()
     attrs = [

@@ -11,7 +11,8 @@ A use limit counts from the first packet; until there was one, from now, so that
 limits are looked at when a packet is counted (:func:`check_counters`). A larval SA has a hard limit like any other.
 
 There is one repair: when the hard limit comes before the soft one was seen (somebody set the clock), the SA is made so much younger that the
-soft limit is due at the next look.
+soft limit is due at the next look. It fails where an update has meanwhile set a hard limit shorter than what was left to the soft one: the SA
+is over its limit again at once. Such a timer is not set any more: the SA stays until it is updated or deleted.
 
 Sources: net/xfrm/xfrm_state.c: xfrm_timer_handler, xfrm_state_check_expire, __xfrm_state_insert.
 """
@@ -99,8 +100,10 @@ def _look(engine: Engine, sa: Sa, when: float) -> None:
         sa.dying = warn
         if warn:
             notify.sa_expired(engine, sa, hard=False)
+    if nearest <= 0 and sa.soft_left is not None:
+        return  # the next look would find the same, and so on
     if nearest != _NEVER:
-        engine.timers.set(sa, _look, when + nearest)
+        engine.timers.set(sa, _look, when + max(nearest, 0))
 
 
 def _hard(sa: Sa, now: int) -> int | None:

@@ -123,6 +123,20 @@ def limits_that_change(t: Talk) -> None:
     present(t)
 
 
+@case("EXPIRE by age")
+def limits_cut_short(t: Talk) -> None:
+    """A hard limit cut below what was left to the soft one makes the SA younger; where the soft limit is reached by that, both are told"""
+    aged(t, 0x100, soft_add=5, hard_add=10)
+    aged(t, 0x101, soft_add=5, hard_add=100)
+    t.sleep(1.3)
+    t.accept(m.XFRM_MSG_UPDSA, sa(0x100, lft=limits(soft_add=2, hard_add=1)), [GCM])
+    t.accept(m.XFRM_MSG_UPDSA, sa(0x101, lft=limits(soft_add=5, hard_add=6)), [GCM])
+    t.events()
+    t.sleep(1.3)
+    t.check(expired(t) == [(0x100, 0), (0x100, 1)], "soft and hard")
+    t.check(present(t) == [0x101], "who is left")
+
+
 @case("EXPIRE by use")
 def updated_over_its_limits(t: Talk) -> None:
     """UPDSA looks at once whether an SA that was used is over its limits of bytes and packets"""
