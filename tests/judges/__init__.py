@@ -1,0 +1,1 @@
+"""Programs of others, unmodified, that judge the engine. See docs/judges.md."""
