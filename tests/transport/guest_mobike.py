@@ -1,6 +1,6 @@
 """Two unmodified strongSwans, each on an engine of its own: a Child SA comes up, and moves when the initiator loses its address.
 
-    unshare -n python -m tests.transport.guest_mobike FOLDER     prints what the engines had, as JSON
+    unshare -n python -m tests.transport.guest_mobike FOLDER PROFILE     prints what the engines had and told, as JSON
 
 Wants to be alone in a network namespace, and makes another for the responder. Only XFRM goes to the engines: addresses, routes and IKE's packets are those of
 the namespaces.
@@ -16,8 +16,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
-from pyxfrm.client import Xfrm
+from pyxfrm.abi.profiles import PROFILES
+from pyxfrm.client import Group, Xfrm
+from pyxfrm.client.events import SaMigrated
 from pyxfrm.engine import Engine
 from pyxfrm.lab import fetch
 from pyxfrm.transport.preload import environment
@@ -87,13 +90,14 @@ def responders_namespace() -> Iterator[str]:
 @contextmanager
 def strongswan(folder: Path, prefix: list[str], connection: dict[str, str]) -> Iterator[Path]:
     """A daemon whose XFRM is the engine that serves in its folder."""
+    profile = PROFILES[sys.argv[2]]
     folder.mkdir()
     config = folder / "strongswan.conf"
     config.write_text(DAEMON.format(plugins=" ".join(PLUGINS), folder=folder))
     (folder / "swanctl.conf").write_text(CONNECTION.format_map(connection))
     tool = fetch.strongswan("charon-systemd", PLUGINS)
-    with serving(Engine(), folder / "engine"):
-        more = environment(folder / "engine", folder)
+    with serving(Engine(profile), folder / "engine"):
+        more = environment(folder / "engine", profile, cache=folder)
         # It is started by a loader of its own, which is told what to load first in words.
         words = list(tool.argv)
         words[words.index("--preload") + 1] += ":" + more.pop("LD_PRELOAD")
@@ -142,13 +146,16 @@ def main() -> None:
         for folder in (one, two):
             swanctl(folder, "--load-all")
         swanctl(one, "--initiate", "--child", "net")
-        told = {"up": [table(one), table(two)]}
+        told: dict[str, Any] = {"up": [table(one), table(two)]}
+        asker = stack.enter_context(Xfrm.connect(one / "engine"))
+        events = stack.enter_context(asker.events(Group.MIGRATE))
         run("ip", "addr", "del", f"{HERE}/24", "dev", "v0")
         end = time.monotonic() + PATIENCE
         moved = sorted([[NEXT, THERE], [THERE, NEXT]])
         while [table(one), table(two)] != [moved, moved] and time.monotonic() < end:
             time.sleep(0.1)
         told["moved"] = [table(one), table(two)]
+        told["migrated"] = [isinstance(event, SaMigrated) for event in events.drain()]
         swanctl(one, "--terminate", "--ike", "moving")
         told["down"] = [table(one), table(two)]
     sys.stdout.write(json.dumps(told))

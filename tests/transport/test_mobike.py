@@ -33,11 +33,13 @@ def why_not() -> str:
 
 
 @pytest.mark.slow
-def test_strongswan_moves_its_sas_on_engines(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("profile", "migrated"), [("LINUX_7_2", 2), ("LINUX_6_12", 0)])
+def test_strongswan_moves_its_sas_on_engines(profile: str, migrated: int, tmp_path: Path) -> None:
+    """By MIGRATE_STATE, one message an SA, where the kernel has it; by delete and add where it has not."""
     if why := why_not():
         pytest.skip(why)
     done = subprocess.run(
-        [*UNSHARE, sys.executable, "-m", "tests.transport.guest_mobike", str(tmp_path)],
+        [*UNSHARE, sys.executable, "-m", "tests.transport.guest_mobike", str(tmp_path), profile],
         capture_output=True,
         text=True,
         check=False,
@@ -47,6 +49,7 @@ def test_strongswan_moves_its_sas_on_engines(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told == {
         "up": [[[HERE, THERE], [THERE, HERE]]] * 2,
+        "migrated": [True] * migrated,
         "moved": [[[THERE, NEXT], [NEXT, THERE]]] * 2,
         "down": [[], []],
     }

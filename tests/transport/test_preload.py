@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pyxfrm.abi import messages as m
+from pyxfrm.abi.profiles import LINUX_6_12
 from pyxfrm.client import Xfrm
 from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
@@ -71,7 +72,7 @@ def run(path: Path, cache: Path) -> Run:
     def run_it(program: str, *words: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-c", PROLOGUE + textwrap.dedent(program), *words],
-            env=os.environ | environment(path, cache),
+            env=os.environ | environment(path, cache=cache),
             capture_output=True,
             text=True,
             check=False,
@@ -219,6 +220,22 @@ def test_an_engine_that_goes_and_one_that_is_not_there(run: Run, path: Path, cac
     assert bytes.fromhex(told["others"]) == b"to each other"
 
 
+def test_the_release_is_the_profiles(
+    run: Run, path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "tell(release=os.uname().release)"
+    assert run(program) == {"release": "7.2.7"}
+    assert environment(path, LINUX_6_12, cache=cache)["PYXFRM_RELEASE"] == "6.12.101"
+    program = """
+        del os.environ["PYXFRM_RELEASE"]
+        own = os.uname().release
+        os.environ["PYXFRM_RELEASE"] = "x" * 65
+        tell(own=own, long=os.uname().release)
+    """
+    own = os.uname().release
+    assert run(program) == {"own": own, "long": own}
+
+
 def test_policies_of_single_sockets_are_taken(run: Run) -> None:
     program = """
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -231,7 +248,7 @@ def test_our_own_client_takes_it_for_a_kernel(path: Path, cache: Path) -> None:
     def xfrm(line: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "pyxfrm.cli", *line.split()],
-            env=os.environ | environment(path, cache),
+            env=os.environ | environment(path, cache=cache),
             capture_output=True,
             text=True,
             check=False,
@@ -255,7 +272,7 @@ def test_iproute2_takes_it_for_a_kernel(path: Path, cache: Path) -> None:
     def ip(line: str) -> str:
         return subprocess.run(
             ["ip", *line.split()],
-            env=os.environ | environment(path, cache),
+            env=os.environ | environment(path, cache=cache),
             capture_output=True,
             text=True,
             check=True,
@@ -293,4 +310,4 @@ def test_other_preloaded_libraries_stay(
     path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/a.so /b.so")
-    assert environment(path, cache)["LD_PRELOAD"] == f"{library(cache)} /a.so /b.so"
+    assert environment(path, cache=cache)["LD_PRELOAD"] == f"{library(cache)} /a.so /b.so"

@@ -46,6 +46,7 @@ class Profile(NamedTuple):
     ``mode_max``             XFRM_MODE_MAX: modes are below it; IP-TFS is known from 6 on, with or without the code behind it
     ``comp_gains``           bytes that IPComp must have saved: for what comes in not to be refused, for what goes out not to be left as it is
     ``migrate_as_it_was``    MIGRATE clones SAs as it did before MIGRATE_STATE came, see handlers/migrate.py
+    ``release``              what uname(2) says: programs look at it before they try a new message
     """
 
     name: str
@@ -73,11 +74,12 @@ class Profile(NamedTuple):
     mode_max: int = 6
     comp_gains: tuple[int, int] = (1, 4)
     migrate_as_it_was: bool = False
+    release: str = "7.2.7"
 
 
 LINUX_7_2 = Profile("LINUX_7_2")
 LINUX_7_2_NOMIG = LINUX_7_2._replace(name="LINUX_7_2_NOMIG", migrate=False)
-LINUX_7_3 = LINUX_7_2._replace(name="LINUX_7_3", iptfs=True, cpus=4)
+LINUX_7_3 = LINUX_7_2._replace(name="LINUX_7_3", release="7.3.4", iptfs=True, cpus=4)
 EXACT_MARKS = LINUX_7_2._replace(name="EXACT_MARKS", exact_marks=True)
 LINUX_6_12 = Profile(
     "LINUX_6_12",
@@ -98,6 +100,7 @@ LINUX_6_12 = Profile(
     mode_max=5,
     comp_gains=(4, 5),
     migrate_as_it_was=True,
+    release="6.12.101",
 )
 
 PROFILES = {

@@ -84,31 +84,33 @@ def _run(words: argparse.Namespace) -> int:
         raise UsageError("engine run: which program? xfrm engine run -- COMMAND ...")
     with TemporaryDirectory(prefix="xfrm-") as folder:
         path = Path(words.socket or Path(folder) / "engine")
-        with serving(Engine(PROFILES[words.profile]), path):
-            return _wait(command, os.environ | environment(path))
+        profile = PROFILES[words.profile]
+        with serving(Engine(profile), path):
+            return _wait(command, os.environ | environment(path, profile))
 
 
 def _wait(command: list[str], env: dict[str, str]) -> int:
+    """SIGTERM is handed on to the program; Ctrl-C the terminal gives to both, and the program decides."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        for program in started:
+            program.send_signal(number)
+
+    before = {
+        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on),
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),  # not passed on by exec
+    }
     try:
-        program = subprocess.Popen(command, env=env)  # noqa: S603
+        started.append(subprocess.Popen(command, env=env))  # noqa: S603
+        status = started[0].wait()
     except OSError as why:
         print(f"xfrm: {command[0]}: {why.strerror}", file=sys.stderr)
         return _NOT_FOUND
-    before = signal.signal(signal.SIGTERM, lambda *_: program.terminate())
-    try:
-        while (status := _status(program)) is None:
-            pass
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return status if status >= 0 else 128 - status
-
-
-def _status(program: subprocess.Popen[bytes]) -> int | None:
-    """How the program ended; None after a Ctrl-C, which the terminal gives to it, too."""
-    try:
-        return program.wait()
-    except KeyboardInterrupt:
-        return None
 
 
 def _preload(_: argparse.Namespace) -> int:

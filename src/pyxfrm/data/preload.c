@@ -6,6 +6,7 @@
  *
  * A socket of AF_NETLINK, NETLINK_XFRM that the program asks for becomes a connection to the engine that serves at $PYXFRM_ENGINE.
  * What the program sends goes there as frames (one byte, then a datagram; docs/engine.md tells of them), and what it receives comes from there.
+ * Where $PYXFRM_RELEASE is set, uname says that release: programs look at it before they use a message that came with a later kernel.
  * All other sockets are left alone; but policies of single sockets (IP_XFRM_POLICY, IPV6_XFRM_POLICY), which a key manager sets
  * for its own UDP ports, are taken and forgotten, since the machine's kernel is not the one that is meant.
  *
@@ -26,6 +27,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #ifndef SOL_NETLINK
@@ -383,6 +385,18 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 ssize_t read(int fd, void *data, size_t size)
 {
 	return ours(fd) ? receive(fd, data, size, 0, NULL, NULL) : NEXT(read)(fd, data, size);
+}
+
+/* -- the kernel's name ----------------------------------------------------------------------- */
+
+int uname(struct utsname *told)
+{
+	const char *release = getenv("PYXFRM_RELEASE");
+	int status = NEXT(uname)(told);
+
+	if (status == 0 && release && *release && strlen(release) < sizeof told->release)
+		strcpy(told->release, release);
+	return status;
 }
 
 /* What the C library's headers make of these where a program was built with _FORTIFY_SOURCE. */

@@ -16,6 +16,7 @@ import subprocess
 from hashlib import sha256
 from pathlib import Path
 
+from pyxfrm.abi.profiles import LINUX_7_2, Profile
 from pyxfrm.errors import UsageError
 
 __all__ = ["SOURCE", "environment", "library"]
@@ -38,10 +39,20 @@ def library(cache: Path | None = None) -> Path:
     return made
 
 
-def environment(path: str | Path, cache: Path | None = None) -> dict[str, str]:
-    """What to add to a program's environment so that its XFRM sockets lead to the engine that serves at ``path``."""
+def environment(
+    path: str | Path, profile: Profile = LINUX_7_2, *, cache: Path | None = None
+) -> dict[str, str]:
+    """What to add to a program's environment so that its XFRM sockets lead to the engine that serves at ``path``.
+
+    ``profile``  the engine's; its release is what uname tells the program. strongSwan uses MIGRATE_STATE from release 7.2 on.
+    ``cache``    see :func:`library`
+    """
     loaded = [str(library(cache)), *os.environ.get("LD_PRELOAD", "").split()]
-    return {"LD_PRELOAD": " ".join(loaded), "PYXFRM_ENGINE": str(Path(path).absolute())}
+    return {
+        "LD_PRELOAD": " ".join(loaded),
+        "PYXFRM_ENGINE": str(Path(path).absolute()),
+        "PYXFRM_RELEASE": profile.release,
+    }
 
 
 def _compile(made: Path) -> None:
