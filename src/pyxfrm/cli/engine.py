@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -22,6 +24,7 @@ from pyxfrm.abi.profiles import LINUX_7_2, PROFILES
 from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
+from pyxfrm.transport.base import wait_readable
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.preload import environment, library
 from pyxfrm.transport.server import EngineServer, serving
@@ -90,20 +93,23 @@ def _run(words: argparse.Namespace) -> int:
 
 
 def _wait(command: list[str], env: dict[str, str]) -> int:
-    """SIGTERM is handed on to the program; Ctrl-C the terminal gives to both, and the program decides."""
-    started: list[subprocess.Popen[bytes]] = []
+    """SIGTERM is handed on to the program, also one that comes while it is started; Ctrl-C the terminal gives to both, and the program decides."""
+    program: subprocess.Popen[bytes] | None = None
+    asked = False
 
-    def hand_on(number: int, _: FrameType | None) -> None:
-        for program in started:
-            program.send_signal(number)
+    def hand_on(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        if program is not None:
+            program.terminate()
 
-    before = {
-        signal.SIGTERM: signal.signal(signal.SIGTERM, hand_on),
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),  # not passed on by exec
-    }
+    heard = {signal.SIGTERM: hand_on, signal.SIGINT: lambda *_: None}  # not passed on by exec
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
     try:
-        started.append(subprocess.Popen(command, env=env))  # noqa: S603
-        status = started[0].wait()
+        program = subprocess.Popen(command, env=env)  # noqa: S603
+        if asked:
+            program.terminate()
+        status = _end_of(program)
     except OSError as why:
         print(f"xfrm: {command[0]}: {why.strerror}", file=sys.stderr)
         return _NOT_FOUND
@@ -111,6 +117,19 @@ def _wait(command: list[str], env: dict[str, str]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return status if status >= 0 else 128 - status
+
+
+def _end_of(program: subprocess.Popen[bytes]) -> int:
+    """Its status, when it has ended; a signal that comes just before the wait is heard, too (:mod:`pyxfrm.transport.base`)."""
+    with suppress(OSError):  # a kernel without pidfd_open
+        ends = os.pidfd_open(program.pid)
+        try:
+            poll = select.poll()
+            poll.register(ends, select.POLLIN)
+            wait_readable(poll, None)
+        finally:
+            os.close(ends)
+    return program.wait()
 
 
 def _preload(_: argparse.Namespace) -> int:
