@@ -23,8 +23,9 @@ from pyxfrm.cli.schema import json_schema
 from pyxfrm.engine import Engine
 from pyxfrm.transport.base import ALL_GROUPS
 from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import serving
 from tests.cli.schemas import faults
-from tests.serving import ended, serving
+from tests.processes import ended
 
 Run = Callable[..., str]
 SCHEMA = json_schema()

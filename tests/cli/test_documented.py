@@ -30,11 +30,11 @@ from pyxfrm.engine import Engine
 from pyxfrm.lab.script import Open, Outcome, ReadFile, Received, Script, Sleep, Transcript
 from pyxfrm.model import Iptfs, Limits, Policy, ReplayState, Sa, Template
 from pyxfrm.transport.recording import bundled
+from pyxfrm.transport.server import serving
 from tests.cli import events as messages
 from tests.cli import guest
 from tests.cli.schemas import faults
 from tests.relocation.world import A, B, World, child
-from tests.serving import serving
 
 Captured = pytest.CaptureFixture[str]
 

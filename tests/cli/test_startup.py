@@ -11,8 +11,8 @@ import pytest
 from pyxfrm.client import Xfrm, verbs
 from pyxfrm.engine import Engine
 from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import serving
 from tests.client.scenarios import numbered
-from tests.serving import serving
 
 LIST = """
 import sys

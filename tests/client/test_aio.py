@@ -22,9 +22,9 @@ from pyxfrm.model import Limits
 from pyxfrm.transport.base import LOST, Lost
 from pyxfrm.transport.faults import FaultInjector, Faults
 from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import serving
 from tests.client.scenarios import SA, numbered
 from tests.client.scripted import Scripted, Stalled
-from tests.serving import serving
 from tests.transport.bytes import MULTI, ack, message
 
 Scenario = Callable[[AsyncXfrm], Awaitable[None]]

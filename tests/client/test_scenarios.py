@@ -13,8 +13,8 @@ from pyxfrm.engine import Engine
 from pyxfrm.lab import Lab
 from pyxfrm.transport.base import ALL_GROUPS
 from pyxfrm.transport.local import EngineHost
+from pyxfrm.transport.server import serving
 from tests.client.scenarios import SCENARIOS, Told, plain
-from tests.serving import serving
 
 names = pytest.mark.parametrize("name", SCENARIOS)
 

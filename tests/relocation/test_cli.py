@@ -22,9 +22,9 @@ from pyxfrm.relocation.journal import Journal
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.moves import Options, Strategy
 from pyxfrm.relocation.wish import Wish
+from pyxfrm.transport.server import serving
 from tests.cli.schemas import faults
 from tests.relocation.world import KEY, A, B, World, child
-from tests.serving import serving
 
 MOVE = ("--from-local", str(A), "--to-local", str(B), "--listen", "0")
 

@@ -14,10 +14,10 @@ import pytest
 from pyxfrm.relocation.machine import State
 from pyxfrm.relocation.record import dumps
 from pyxfrm.relocation.ways.hold import LARVAL_DROP
+from pyxfrm.transport.server import serving
 from tests.relocation.cutting import every
 from tests.relocation.mortal import driver_for
 from tests.relocation.test_crash import CASES, Scene
-from tests.serving import serving
 
 NAMES = ("migrate-state-both", "hold-both", "recreate-both", "gap-both", "migrate-both")
 

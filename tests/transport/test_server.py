@@ -8,13 +8,17 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import NETLINK_CAP_ACK, NETLINK_DROP_MEMBERSHIP, NETLINK_EXT_ACK
+from pyxfrm.client import Xfrm
 from pyxfrm.engine import Engine
 from pyxfrm.errors import TransportError, UsageError
+from pyxfrm.model import Limits
 from pyxfrm.transport.base import ALL_GROUPS, LOST, Group
 from pyxfrm.transport.frames import (
     DATA,
@@ -31,6 +35,7 @@ from pyxfrm.transport.frames import (
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.remote import RemoteTransport
 from pyxfrm.transport.server import EngineServer, serving
+from tests.client.scenarios import SA
 from tests.transport.bytes import DUMP, GETSA, REQUEST, flush, message, new_sa, sad_info
 
 Connect = Callable[..., RemoteTransport]
@@ -234,3 +239,25 @@ def test_serving_ends_with_its_block_whatever_happens_in_it(tmp_path: Path) -> N
         use()
     assert not where.exists()
     assert not any("xfrm engine" in thread.name for thread in threading.enumerate())
+
+
+def test_what_others_do_to_the_engine_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another thread, over a port of its own; and it may set a timer."""
+    monkeypatch.setattr("pyxfrm.transport.server.BREATH", 60.0)
+    host = EngineHost(Engine())
+    with (
+        serving(host, tmp_path / "xfrm"),
+        Xfrm(transport=host.connect()) as xfrm,
+        closing(RemoteTransport(tmp_path / "xfrm", (Group.SA, Group.EXPIRE))) as there,
+    ):
+        xfrm.add_sa(replace(SA, limits=Limits(hard_add=1)))
+        kinds: list[int] = []
+        while m.XFRM_MSG_EXPIRE not in kinds:
+            assert there.wait(30), kinds
+            data = there.recv()
+            assert isinstance(data, bytes)
+            kinds.append(int.from_bytes(data[4:6], "little"))
+    assert kinds[0] == m.XFRM_MSG_NEWSA
+    assert host.wakers == []

@@ -20,10 +20,9 @@ from pyxfrm.transport.base import BREATH, Transport
 from pyxfrm.transport.kernel import KernelTransport
 from pyxfrm.transport.local import EngineHost
 from pyxfrm.transport.remote import RemoteTransport
-from pyxfrm.transport.server import EngineServer
+from pyxfrm.transport.server import EngineServer, serving
 from pyxfrm.tunnel import Loop
 from tests.relocation.world import A
-from tests.serving import serving
 
 LONG = 60  # seconds that would be waited without the signal
 

@@ -25,13 +25,15 @@ __all__ = ["EngineHost", "LocalTransport"]
 class EngineHost:
     """One engine, shared by any number of transports and threads.
 
-    ``clock``  seconds since the epoch
+    ``clock``   seconds since the epoch
+    ``wakers``  called, with :attr:`changed` held, whenever something happened: for those who wait by other means
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
         self.engine = engine
         self.clock = clock
         self.changed = threading.Condition()
+        self.wakers: list[Callable[[], object]] = []
         self._transports: list[LocalTransport] = []
         self._portids = 0
 
@@ -70,6 +72,8 @@ class EngineHost:
         """Something happened: wake those who wait. The caller holds :attr:`changed`."""
         for transport in self._transports:
             transport.signal()
+        for waker in self.wakers:
+            waker()
         self.changed.notify_all()
 
     def deadline(self) -> float | None:

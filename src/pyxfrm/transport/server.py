@@ -89,10 +89,19 @@ class EngineServer(Closing):
         self._listener = _listen(self.path)
         self._selector = selectors.EpollSelector()
         self._connections: dict[int, _Connection] = {}
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stopping = False
+        self._thread = 0  # the one that serves
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
-        self._selector.register(self._wake_read, selectors.EVENT_READ, lambda: None)
+        self._selector.register(
+            self._wake, selectors.EVENT_READ, lambda: os.eventfd_read(self._wake)
+        )
+        host.wakers.append(self._woken)
+
+    def _woken(self) -> None:
+        """Somebody else has used the engine: there may be events for clients, and another deadline."""
+        if threading.get_ident() != self._thread:
+            os.eventfd_write(self._wake, 1)
 
     def serve_forever(self) -> None:
         """Serve until :meth:`stop`."""
@@ -102,6 +111,7 @@ class EngineServer(Closing):
 
     def serve_once(self, timeout: float | None = None) -> None:
         """Wait for something to do, ``timeout`` seconds at most, and do it."""
+        self._thread = threading.get_ident()
         ready = self._selector.select(timeout)
         self.host.tick()
         for key, _ in ready:
@@ -125,7 +135,7 @@ class EngineServer(Closing):
     def stop(self) -> None:
         """Make :meth:`serve_forever` return; from another thread or a signal handler."""
         self._stopping = True
-        os.write(self._wake_write, b"\0")
+        os.eventfd_write(self._wake, 1)
 
     def _accept(self) -> None:
         try:
@@ -190,8 +200,9 @@ class EngineServer(Closing):
         self._selector.close()
         self._listener.close()
         self.path.unlink(missing_ok=True)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        with self.host.changed:
+            self.host.wakers.remove(self._woken)
+        os.close(self._wake)
 
 
 def _set_option(connection: _Connection, body: bytes) -> None:
