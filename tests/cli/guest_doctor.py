@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pyxfrm import cli
@@ -33,6 +34,11 @@ from pyxfrm.wire.describe import describe
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
+def here() -> None:
+    """The SAs' own address."""
+    subprocess.run(["ip", "addr", "add", "192.0.2.10/32", "dev", "lo"], check=True)
+
+
 def sick() -> None:
     """A narrow mark behind a wide one, a template of an address that no SA has, no fwd, an expired time."""
     here, there = ip("192.0.2.10"), ip("198.51.100.1")
@@ -49,6 +55,7 @@ def sick() -> None:
 
 def commands(lines: list[list[str]]) -> list[Any]:
     """Status and output of ``xfrm`` commands, run one after the other on sick tables."""
+    here()
     sick()
     done = []
     for line in lines:
@@ -81,12 +88,19 @@ SICK: dict[str, tuple[tuple[str, ...], int]] = {
         (*SOUND, f"{OUT} dir out aead rfc4106(gcm(aes)) 0x{'00' * 20} 128"), 3,
     ),
     "key-manager": (SOUND, 0),
+    "gone-address": (SOUND, 3),
+    "blocked": ((*SOUND, f"policy add src 10.3.0.0/16 dst 10.4.0.0/16 dir out action block {TMPL}"), 4),
+    "larval-drop": (SOUND, 0),
 }  # fmt: skip
 
 
 def found(rule: str) -> list[Any]:
     """Status and findings of ``xfrm doctor --json`` on tables that have one fault; and its text."""
     lines, _ = SICK[rule]
+    if rule != "gone-address":
+        here()
+    if rule == "larval-drop":
+        Path("/proc/sys/net/core/xfrm_larval_drop").write_text("0")
     for line in lines:
         assert cli.main(line.split(" ")) == 0, line
     ear = None

@@ -69,3 +69,9 @@ def test_stat_of_a_kernel_without_counters(
     monkeypatch.setattr(target, "PROC_NET", tmp_path)
     assert cli.main(["stat"]) == 1
     assert "CONFIG_XFRM_STATISTICS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interval", ["0", "-1", "nan", "inf", "1e300"])
+def test_an_interval_is_one(interval: str, capsys: Captured) -> None:
+    assert cli.main(["stat", "--watch", "--interval", interval]) == 2
+    assert "must be over 0, and a day at most" in capsys.readouterr().err

@@ -16,15 +16,27 @@ from pathlib import Path
 
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
-from pyxfrm.cli.target import add_engine, add_netns, connect, read_proc_net
+from pyxfrm.cli.target import add_engine, add_netns, connect, in_namespace, read_proc_net
 from pyxfrm.cli.wrapped import say
 from pyxfrm.client import SaRecord, Xfrm
-from pyxfrm.client.doctor import Facts, Finding, Severity, Socket, examine, parse_netlink
+from pyxfrm.client.doctor import (
+    RULES,
+    Facts,
+    Finding,
+    Severity,
+    Socket,
+    examine,
+    parse_netlink,
+)
+from pyxfrm.client.doctor_moves import RULES as MOVES
 from pyxfrm.client.probe import probe_marks
 from pyxfrm.errors import TransportError
+from pyxfrm.model import Address
+from pyxfrm.relocation.facts import local_addresses
 
 __all__ = ["main", "parser"]
 
+LARVAL_DROP = Path("/proc/sys/net/core/xfrm_larval_drop")
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 PROC = Path("/proc")
 STATUS = {Severity.NOTE: 0, Severity.WARNING: 3, Severity.ERROR: 4}
@@ -36,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     with Xfrm(transport=connect(args.engine, args.netns)) as client:
         sas = _Sas(client)
         facts = _facts(client, sas, args)
-        findings = examine(facts)
+        findings = examine(facts, (*RULES, *MOVES))
     if args.json:
         print(json.dumps({"schema": SCHEMA, "doctor": [_as_json(one) for one in findings]}))
     else:
@@ -79,7 +91,26 @@ def _facts(client: Xfrm, sas: Iterable[SaRecord], args: argparse.Namespace) -> F
     if args.engine is not None:
         return Facts(sas, policies, exact)
     sockets = _sockets(args.netns, client.transport.portid)
-    return Facts(sas, policies, exact, sockets, _lockdown())
+    there = _addresses(args.netns), _larval_drop(args.netns)
+    return Facts(sas, policies, exact, sockets, _lockdown(), *there)
+
+
+def _addresses(netns: str | None) -> frozenset[Address] | None:
+    try:
+        fib_trie = read_proc_net("fib_trie", netns)
+    except TransportError:
+        return None  # no /proc here, or no IPv4: it cannot be told
+    try:
+        return local_addresses(fib_trie, read_proc_net("if_inet6", netns))
+    except TransportError:
+        return local_addresses(fib_trie, "")
+
+
+def _larval_drop(netns: str | None) -> str:
+    try:
+        return in_namespace(netns, LARVAL_DROP.read_text).strip()
+    except OSError:
+        return ""
 
 
 def _sockets(netns: str | None, own: int) -> list[Socket]:

@@ -20,12 +20,14 @@ from pyxfrm.errors import UsageError
 
 __all__ = ["main", "parser"]
 
+_LONGEST = 86400.0  # seconds between two readings
+
 
 def main(argv: Sequence[str]) -> int:
     """``xfrm stat [--watch] [--all] [--json] [-n NETNS]``."""
     args = parser().parse_args(argv)
-    if args.interval <= 0:
-        raise UsageError(f"--interval {args.interval:g}: must be over 0")
+    if not 0 < args.interval <= _LONGEST:
+        raise UsageError(f"--interval {args.interval:g}: must be over 0, and a day at most")
     if args.count is not None and args.count < 1:
         raise UsageError(f"--count {args.count}: must be over 0")
     counters = _read(args.netns)

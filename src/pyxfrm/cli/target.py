@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pyxfrm.cli.options import OPTIONS
 from pyxfrm.errors import TransportError, UsageError
@@ -11,6 +11,7 @@ from pyxfrm.transport.netns import in_netns, open_netns
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyxfrm.engine import Engine
@@ -22,9 +23,12 @@ __all__ = [
     "connect",
     "engine_named",
     "engine_path",
+    "in_namespace",
     "netns_of",
     "read_proc_net",
 ]
+
+T = TypeVar("T")
 
 _ABOUT = dict(OPTIONS)
 PROC_NET = "/proc/thread-self/net"  # of the thread that reads, wherever it has gone
@@ -102,6 +106,17 @@ def netns_of(text: str | None) -> str | int | None:
     return int(text) if text is not None and text.isdigit() else text
 
 
+def in_namespace(netns: str | None, work: Callable[[], T]) -> T:
+    """What ``work`` gives in a network namespace, or in this one."""
+    if netns is None:
+        return work()
+    fd = open_netns(netns_of(netns) or 0)
+    try:
+        return in_netns(fd, work)
+    finally:
+        os.close(fd)
+
+
 def read_proc_net(name: str, netns: str | None = None) -> str:
     """The text of ``/proc/net/NAME``, as it is in a network namespace."""
 
@@ -110,13 +125,7 @@ def read_proc_net(name: str, netns: str | None = None) -> str:
             return file.read()
 
     try:
-        if netns is None:
-            return read()
-        fd = open_netns(netns_of(netns) or 0)
-        try:
-            return in_netns(fd, read)
-        finally:
-            os.close(fd)
+        return in_namespace(netns, read)
     except FileNotFoundError:
         raise TransportError(
             f"/proc/net/{name}: this kernel does not have it (for xfrm_stat: CONFIG_XFRM_STATISTICS)"

@@ -1,6 +1,6 @@
 """What is wrong with a host's SAs and policies, as far as tables can tell.
 
-A :class:`Rule` sees the SAs one after the other, and keeps of them only what it must; :data:`RULES` is all of them, and :func:`examine` runs them over
+(:mod:`pyxfrm.client.doctor_moves` has the rules about moves.) A :class:`Rule` sees the SAs one after the other, and keeps of them only what it must; :data:`RULES` is all of them, and :func:`examine` runs them over
 :class:`Facts`: policies, SAs as they come, and what was found out beside them. So SAs without faults cost no memory, however many there are. No rule asks anything,
 changes anything, or shows a key.
 
@@ -27,6 +27,7 @@ from pyxfrm.client.safety import pick, same_mark
 from pyxfrm.errors import UsageError
 from pyxfrm.model import (
     Action,
+    Address,
     AlgorithmKind,
     Direction,
     ExtraFlag,
@@ -99,6 +100,8 @@ class Facts:
     ``exact_marks``  whether lookups compare marks exactly (:mod:`pyxfrm.client.probe`); None: not known
     ``sockets``      NETLINK_XFRM sockets of other processes
     ``lockdown``     the kernel's lockdown, ``none``, ``integrity`` or ``confidentiality``; "": not known
+    ``addresses``    those of interfaces; None: not known
+    ``larval_drop``  the sysctl ``net.core.xfrm_larval_drop``; "": not known
     """
 
     sas: Iterable[SaRecord]
@@ -106,6 +109,8 @@ class Facts:
     exact_marks: bool | None = None
     sockets: Sequence[Socket] = ()
     lockdown: str = ""
+    addresses: frozenset[Address] | None = None
+    larval_drop: str = ""
 
     @cached_property
     def rules_of_traffic(self) -> list[Policy]:
@@ -545,18 +550,18 @@ RULES: tuple[type[Rule], ...] = (
 _ORDER = list(Severity)
 
 
-def examine(facts: Facts) -> list[Finding]:
+def examine(facts: Facts, rules: Iterable[type[Rule]] = RULES) -> list[Finding]:
     """All findings, the worst first."""
-    rules = [(rule(facts), list[Finding]()) for rule in RULES]
+    at_work = [(rule(facts), list[Finding]()) for rule in rules]
     for record in facts.sas:
         sa = record.sa
         seen, larval = Seen(record, sa), _is_larval(sa)
-        for rule, findings in rules:
+        for rule, findings in at_work:
             if rule.larval or not larval:
                 findings += rule.see(seen)
-    for rule, findings in rules:
+    for rule, findings in at_work:
         findings += rule.end()
-    found = chain.from_iterable(findings for _, findings in rules)
+    found = chain.from_iterable(findings for _, findings in at_work)
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
 
 
