@@ -6,7 +6,7 @@ from errno import EINVAL, EPERM, ESRCH
 
 from pyxfrm.abi import messages as m
 from pyxfrm.abi import structs as s
-from pyxfrm.abi.xfrm import AF_INET6
+from pyxfrm.abi.xfrm import AF_INET, AF_INET6
 from tests.conformance.parts import (
     DEFLATE,
     IN,
@@ -62,6 +62,8 @@ def without_spi(t: Talk) -> None:
     t.refuse(ESRCH, "", DEL, who, [(m.XFRMA_SRCADDR, v6(3))])
     t.refuse(ESRCH, "", DEL, who._replace(proto=43), [(m.XFRMA_SRCADDR, v6(2))])
     t.refuse(EINVAL, "", DEL, who._replace(proto=0))
+    for family in (0, AF_INET, 3):
+        t.refuse(ESRCH, "", DEL, who._replace(family=family), [(m.XFRMA_SRCADDR, v6(2))])
     t.accept(DEL, who, [(m.XFRMA_SRCADDR, v6(2))])
 
 
