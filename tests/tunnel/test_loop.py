@@ -6,7 +6,9 @@ import os
 import threading
 import time
 
-from pyxfrm.tunnel import Loop
+import pytest
+
+from pyxfrm.tunnel import End, Loop, Queue
 
 
 def test_calls_come_in_order_and_repeat() -> None:
@@ -66,3 +68,40 @@ def test_stop_from_another_thread() -> None:
         begin = time.monotonic()
         loop.run(10)
         assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_an_end_that_is_alone_is_stopped_even_if_it_was_closed(close: bool) -> None:
+    """It waits for its own descriptors and not for the loop's."""
+    with End(Queue()) as end, Loop(end) as loop:
+
+        def stop() -> None:
+            if close:
+                end.close()
+            loop.stop()
+
+        threading.Timer(0.02, stop).start()
+        begin = time.monotonic()
+        loop.run(10)
+        loop.run(0)
+        assert time.monotonic() - begin < 5
+
+
+def test_an_end_that_is_alone_does_not_keep_calls_and_watches_waiting() -> None:
+    reading, writing = os.pipe()
+    said: list[str] = []
+    with End(Queue()) as end, Loop(end) as loop:
+        loop.after(0.01, lambda: said.append("call"))
+        while not said:
+            loop.turn(10)
+        os.write(writing, b"x")
+        loop.watch(reading, lambda: said.append("watch"))
+        while len(said) < 2:
+            loop.turn(10)
+        loop.unwatch(reading)
+        assert said == ["call", "watch"]
+        begin = time.monotonic()
+        loop.turn(0.01)
+        assert time.monotonic() - begin < 5
+    os.close(reading)
+    os.close(writing)

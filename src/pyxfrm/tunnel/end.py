@@ -129,6 +129,7 @@ class End(Closing):
         self.needs = Needs(self.engine)
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._stepping = False
         self._sources: dict[int, Callable[[float], None]] = {}
         self._outers: dict[int, Outer] = {}
         self.engine.now = max(self.engine.now, clock())
@@ -137,7 +138,8 @@ class End(Closing):
         if hold:
             self.datapath.moves.wait(hold, _MOST_WAITING)
         self._register(self._wake, self._woken)
-        self._register(inner.fileno(), self._read_inner)
+        if inner.fileno() >= 0:
+            self._epoll.register(inner.fileno(), select.EPOLLIN)
         self._changed()
 
     # -- what the SAs need ---------------------------------------------------------------------------
@@ -150,7 +152,10 @@ class End(Closing):
         if self.needs.look(now) and self.outer.want(self.needs.places, now):
             self.stats.moves += 1
             self._ports()
-        os.eventfd_write(self._wake, 1)
+        if self._stepping:
+            self._ship(self.datapath.take())  # what waited goes before the answer
+        else:
+            os.eventfd_write(self._wake, 1)
 
     def _open(self, place: Place) -> Outer:
         outer = self._make(place)
@@ -160,9 +165,8 @@ class End(Closing):
         return outer
 
     def _register(self, fd: int, action: Callable[[float], None]) -> None:
-        if fd >= 0:
-            self._sources[fd] = action
-            self._epoll.register(fd, select.EPOLLIN)
+        self._sources[fd] = action
+        self._epoll.register(fd, select.EPOLLIN)
 
     def _ports(self) -> None:
         """Other sockets are open: the data path takes encapsulated ESP at their ports."""
@@ -192,39 +196,51 @@ class End(Closing):
             )
         return min((when for when in times if when is not None), default=None)
 
+    def heed(self, fd: int) -> None:
+        """Let :meth:`turn` wait no longer when this descriptor is readable; what it means is the caller's business."""
+        self._epoll.register(fd, select.EPOLLIN)
+
     def turn(self, timeout: float | None = None) -> None:
         """Wait until there is something to do, ``timeout`` seconds at most, and do it; now and then there is nothing."""
-        due = self.deadline()
-        left = BREATH if timeout is None else min(timeout, BREATH)
-        if due is not None:
-            left = min(left, max(0.0, due - self.clock()))
-        ready = self._epoll.poll(left)
+        ready = self._epoll.poll(0 if timeout == 0 else self._patience(timeout))
         with self.host.changed:
             if not self.closed:
                 self.step(self.clock(), [fd for fd, _ in ready])
 
+    def _patience(self, timeout: float | None) -> float:
+        due = self.deadline()
+        left = BREATH if timeout is None else min(timeout, BREATH)
+        return left if due is None else min(left, max(0.0, due - self.clock()))
+
     def step(self, now: float, ready: Iterable[int] = ()) -> None:
         """Do what is due at ``now``, and what these descriptors have."""
+        self._stepping = True
+        try:
+            self._work(now, ready)
+        finally:
+            self._stepping = False
+        self._ship(self.datapath.take())
+        self._upkeep(now)
+        if self.server is not None and self.server.has_news:
+            self.server.serve_once(0)
+
+    def _work(self, now: float, ready: Iterable[int]) -> None:
         due = self.engine.next_deadline()
         if due is not None and due <= now:
             self.host.tick()
-        came: list[Outer] = []
-        for fd in ready:
-            action = self._sources.get(fd)
-            if action is not None:
-                action(now)
-            elif fd in self._outers:
-                came.append(self._outers[fd])
+        ready = set(ready)
+        # Who asks does not wait for what has come by now: between the questions of a move packets wait, too.
+        for fd in ready & self._sources.keys():
+            self._sources[fd](now)
+        if self.inner.fileno() in ready:
+            self._read_inner(now)
+        came = [self._outers[fd] for fd in ready if fd in self._outers]
         # What came to a place that was left is older, and the replay window does not wait for it.
         for outer in sorted(came, key=lambda outer: self.outer.leaving.get(outer.place, _NEVER)):
             self._receive(outer, now)
         due = self.inner.deadline()
         if due is not None and due <= now:
             self._read_inner(now)
-        self._ship(self.datapath.take())
-        self._upkeep(now)
-        if self.server is not None and self.server.has_news:
-            self.server.serve_once(0)
 
     def _woken(self, _: float) -> None:
         os.eventfd_read(self._wake)

@@ -82,6 +82,8 @@ class Keeper(Generic[S]):
 
     def deadline(self) -> float | None:
         """When :meth:`expire` has something to do."""
+        if not self.leaving and not self.missing:  # as nearly always, and it is asked at every turn
+            return None
         times = [*self.leaving.values(), *(when for when, _ in self.missing.values())]
         return min(times, default=None)
 

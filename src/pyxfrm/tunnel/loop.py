@@ -28,6 +28,7 @@ class Loop(Closing):
 
     def __init__(self, *ends: End) -> None:
         self.ends = ends
+        self._only = ends[0] if len(ends) == 1 else None
         self._epoll = select.epoll()
         self._by_fd = {end.fileno(): end for end in ends}
         self._watched: dict[int, Callable[[], object]] = {}
@@ -37,6 +38,8 @@ class Loop(Closing):
         self._stopped = False
         for fd in (*self._by_fd, self._stop):
             self._epoll.register(fd, select.EPOLLIN)
+        if self._only is not None:
+            self._only.heed(self._stop)
 
     def after(self, seconds: float, call: Callable[[], object]) -> None:
         """Call once, so many seconds from now."""
@@ -76,14 +79,11 @@ class Loop(Closing):
 
     def turn(self, timeout: float | None = None) -> None:
         """Wait until there is something to do, ``timeout`` seconds at most, and do it; now and then there is nothing."""
-        ready = {fd for fd, _ in self._epoll.poll(self._patience(timeout))}
-        for fd, end in self._by_fd.items():
-            due = end.deadline()
-            if fd in ready or (due is not None and due <= end.clock()):
-                end.turn(0)
-        for fd in ready & self._watched.keys():
-            if fd in self._watched:  # a call before may have ended that
-                self._watched[fd]()
+        only = self._only
+        if only is None or only.closed or self._watched:
+            self._turn_all(timeout)
+        else:  # one that is alone waits by itself: half as many system calls
+            only.turn(self._until_call(timeout))
         while self._calls and self._calls[0][0] <= time.monotonic():
             when, _, again, call = heappop(self._calls)
             if again:
@@ -91,16 +91,34 @@ class Loop(Closing):
                 heappush(self._calls, (when, next(self._serial), again, call))
             call()
 
+    def _turn_all(self, timeout: float | None) -> None:
+        ready = {fd for fd, _ in self._epoll.poll(self._patience(timeout))}
+        for fd, end in self._by_fd.items():
+            if fd in ready:
+                end.turn(0)
+                continue
+            due = end.deadline()
+            if due is not None and due <= end.clock():
+                end.turn(0)
+        for fd in ready & self._watched.keys():
+            if fd in self._watched:  # a call before may have ended that
+                self._watched[fd]()
+
     def _patience(self, timeout: float | None) -> float:
         """Seconds to sleep: a signal must be heard even if it came just before (:mod:`pyxfrm.transport.base`)."""
+        timeout = self._until_call(timeout)
         left = [BREATH] if timeout is None else [timeout, BREATH]
         for end in self.ends:
             due = end.deadline()
             if due is not None:
                 left.append(max(0.0, due - end.clock()))
-        if self._calls:
-            left.append(max(0.0, self._calls[0][0] - time.monotonic()))
         return min(left)
+
+    def _until_call(self, timeout: float | None) -> float | None:
+        if not self._calls:
+            return timeout
+        left = max(0.0, self._calls[0][0] - time.monotonic())
+        return left if timeout is None else min(timeout, left)
 
     def close(self) -> None:
         """Close what the loop itself has open."""
