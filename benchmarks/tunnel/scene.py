@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from benchmarks.relocation.scene import set_sysctl, sh
+from benchmarks.tunnel.bystanders import Bystanders
 from pyxfrm.client import Request, Xfrm, verbs
 from pyxfrm.model import Action, Direction, Policy, ip, network
 from pyxfrm.relocation import haste
@@ -28,7 +30,8 @@ _UDP_ENCAP, _ESPINUDP = 100, 2
 _V4 = ("192.0.2.{}", 24)
 _V6 = ("2001:db8::{}", 64)
 COUNT = 4
-DRAIN = 0.001  # seconds for packets that have their SA, but have not left; and as much again (haste.wait)
+LONGEST = 0.05  # seconds that who is in the middle of sending is waited for
+BETWEEN = 0.002  # seconds for both directions to flow
 
 
 def addresses(name: str) -> list[str]:
@@ -107,31 +110,46 @@ class Mover:
     """Moves both sides together, one direction after the other, the receiver first; a batch of requests is one send. What is to be sent in a direction
     waits while it moves, on each side by its own means:
 
-    theirs   in the kernel's policy queue: a template that no SA has, a moment for packets under way, the SA, and the real policy as the kick
-             (`hold` of docs/relocation.md); we take what comes to our old place for a while
-    ours     behind a block policy in the place of the real one, as the end was told to ``hold``; the kernel has one place only, so what is
-             under way must arrive before it moves
+    theirs   in the kernel's policy queue: a template that no SA has, a drain, the SA, and the real policy as the kick (`hold` of docs/relocation.md).
+             The drain is for who stands between the lookup of an SA and its use (:mod:`benchmarks.tunnel.bystanders`). What is on the wire needs none: we take what comes to our old place
+    ours     behind a block policy in the place of the real one, as the end was told to ``hold``. The kernel has one place only, so what is on the wire must arrive before it moves
+             (it is a veth, so that can be seen; a longer wire would need its delay). There is nothing else to wait for: one thread seals, sends and answers, so what had its SA
+             when the block came was sent before the answer
+
+    ``others``  the threads that may be sending; to be made anew when there are others
+    ``waits``  seconds that each direction was stopped by each move: (ours to theirs, theirs to ours)
     """
 
     def __init__(self, view: Static, ours: Xfrm, theirs: Xfrm) -> None:
         self.view = view
         self.ours = ours
         self.theirs = theirs
+        self.waits: list[tuple[float, float]] = []
+        self.others = Bystanders()
 
     def move(self, here: Point, there: Point) -> None:
         """One move of both ends."""
         view, new = self.view, self.view.moved(here, there)
-        theirs, theirs_new = view.mirror(), new.mirror()
-        block = replace(_out(view), action=Action.BLOCK, templates=())
-        (our_out, our_in), (their_out, their_in) = _halves(view, new), _halves(theirs, theirs_new)
+        theirs = view.mirror()
+        block = verbs.update_policy(replace(_out(view), action=Action.BLOCK, templates=()))
+        hold = verbs.update_policy(_holding(theirs))
+        (our_out, our_in), (their_out, their_in) = _halves(view, new), _halves(theirs, new.mirror())
         _all(self.ours, our_in)
-        _all(self.theirs, [verbs.update_policy(_holding(theirs))])
-        haste.wait(DRAIN)
-        _all(self.theirs, their_out)
-        _all(self.ours, [verbs.update_policy(block)])
-        haste.wait(DRAIN)
-        _all(self.theirs, their_in)
-        _all(self.ours, our_out)
+        since = time.monotonic()
+        _all(self.theirs, [hold])
+        self.others.pass_by(LONGEST)  # not in a hurry: they are to get the CPU before we do
+        with haste.hurry():
+            _all(self.theirs, their_out)
+            waited = time.monotonic() - since
+        time.sleep(BETWEEN)
+        with haste.hurry():
+            since = time.monotonic()
+            _all(self.ours, [block])
+            while not self.others.all_is_received():
+                time.sleep(haste.CHANCE)
+            _all(self.theirs, their_in)
+            _all(self.ours, our_out)
+            self.waits.append((time.monotonic() - since, waited))
         self.view = new
 
 
