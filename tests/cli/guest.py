@@ -145,21 +145,31 @@ def monitor_both(options: list[str]) -> list[str]:
     return [text, ours]
 
 
-def _until_it_listens(pid: int) -> int:
-    for _ in range(500):
+_REAL = 0x7F  # the groups that exist; iproute2 asks for others, too
+
+
+def _until_it_listens(pid: int, least: int = 1) -> int:
+    """Until a process has joined these groups, as a mask: ours joins one after the other. What it has joined then."""
+    groups, end = 0, time.monotonic() + 20
+    while time.monotonic() < end:
         for line in Path("/proc/net/netlink").read_text().splitlines()[1:]:
             columns = line.split()
-            groups = int(columns[3], 16)
-            if columns[1] == "6" and groups and columns[9] in _sockets(pid):
-                return groups & 0xFF
+            if columns[1] == "6" and columns[9] in _sockets(pid):
+                groups = int(columns[3], 16) & 0xFF
+                if groups and groups & least == least:
+                    return groups
         time.sleep(0.01)
-    raise AssertionError("it does not listen")
+    assert groups, "it does not listen"
+    return groups
 
 
 def _sockets(pid: int) -> set[str]:
-    """Inodes of the sockets of a process."""
-    links = (str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir())
-    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+    """Inodes of the sockets of a process, which may close some meanwhile."""
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(str(fd.readlink()).removeprefix("socket:[").removesuffix("]"))
+    return found
 
 
 def happen(xfrm: Xfrm) -> None:
@@ -224,7 +234,7 @@ def monitor_everywhere(_: None) -> list[str]:
         for words in ([*fetch.iproute2().argv, "xfrm"], [*COMMAND, "--show-keys"])
     ]
     for one in both:
-        _until_it_listens(one.pid)
+        _until_it_listens(one.pid, _REAL)
     places: tuple[str | None, ...] = (*NSIDS, None)
     for place in places:
         with Xfrm(place) as xfrm:
@@ -241,12 +251,12 @@ def monitored_groups(words: list[str]) -> dict[str, list[int]]:
     """Which groups each beginning of a word stands for: iproute2's, and this command's."""
     found = {}
     for word in words:
-        masks = []
+        masks: list[int] = []
         for command in ([*fetch.iproute2().argv, "xfrm"], COMMAND):
             one = subprocess.Popen(
                 [*command, "monitor", word], stdout=subprocess.DEVNULL, env=_ENVIRONMENT
             )
-            masks.append(_until_it_listens(one.pid))
+            masks.append(_until_it_listens(one.pid, masks[0] & _REAL if masks else 1))
             one.terminate()
             one.wait()
         found[word] = masks

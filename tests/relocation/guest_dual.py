@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyxfrm.model import Encap
+from pyxfrm.model import Address, Encap
 from pyxfrm.relocation.driver import Driver
 from pyxfrm.relocation.dual import PREFERENCE
 from pyxfrm.relocation.journal import Journal
@@ -55,9 +55,8 @@ class Attacker:
         began = time.monotonic()
         time.sleep(seconds / 2)
         self.found["tc"] = tc_words()
-        arrived = [s for s in self.ear.seen if s.at < time.monotonic() - 2 * self.wires.delay]
         for name, daddr in (("old", A), ("new", B)):
-            packets = [s.packet for s in arrived if s.daddr == daddr][-REPLAYED:]
+            packets = self._arrived(daddr)
             for to, where in (("to_old", A), ("to_new", B)):
                 before = self.wires.ends[0].counters()
                 self.wires.put_back(packets, where)
@@ -65,6 +64,16 @@ class Attacker:
                 rise = rises(before, self.wires.ends[0].counters())
                 self.found[f"{name}_{to}"] = [len(packets), rise.get("InStateSeqError", 0)]
         time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+
+    def _arrived(self, daddr: Address) -> list[bytes]:
+        """The last packets to an address that must be there by now; waited for, on a machine that stood still."""
+        end = time.monotonic() + 10
+        while True:
+            before = time.monotonic() - 2 * self.wires.delay
+            packets = [s.packet for s in list(self.ear.seen) if s.daddr == daddr and s.at < before]
+            if len(packets) >= REPLAYED or time.monotonic() > end:
+                return packets[-REPLAYED:]
+            time.sleep(0.02)
 
 
 def replay(words: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ D6 = ip("2001:db8:2::99")
 _OUTGOING = 4  # PACKET_OUTGOING
 _UDP_ENCAP, _ESPINUDP = 100, 2
 _SO_RCVBUFFORCE = 33
+_QUIET = 4  # tenths of a second
 _ESP, _UDP = socket.IPPROTO_ESP, socket.IPPROTO_UDP
 
 
@@ -214,15 +215,21 @@ class Stream:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def _listen(self, ends: threading.Event) -> None:
-        while not ends.is_set():
-            with contextlib.suppress(TimeoutError):
+        """Until nothing has come for a while after the end: a machine that stood still must not count as loss."""
+        quiet = 0
+        while not ends.is_set() or quiet < _QUIET:
+            try:
                 (number,) = struct.unpack("!Q", self._in.recv(64))
+            except TimeoutError:
+                quiet += 1
+            else:
+                quiet = 0
                 self.came.append((time.monotonic(), number))
 
     def stop(self) -> dict[str, int]:
         """Stop sending, let the last arrive; what was sent, lost, and came twice."""
         self._stop_sending()
-        time.sleep(0.2 + 2 * self.wires.delay)
+        time.sleep(2 * self.wires.delay)
         self._stop_listening()
         numbers = [number for _, number in self.came]
         return {
