@@ -134,6 +134,7 @@ def add_until_heard(table: Table, process: subprocess.Popen[bytes], spis: Iterat
     """Somebody who begins to listen says nothing: so let something happen until it is printed."""
     assert process.stdout is not None
     while not select.select([process.stdout], [], [], 0.05)[0]:
+        assert process.poll() is None
         table.add(next(spis), 1)
 
 
@@ -152,7 +153,9 @@ def test_watching_does_not_grow_with_what_happens(options: list[str], tmp_path: 
                 table.add(first, BURST)
                 seen = 0
                 while seen < BURST:
-                    seen += process.stdout.readline().startswith((b"src", b"{"))
+                    line = process.stdout.readline()
+                    assert line, "the monitor ended by itself"
+                    seen += line.startswith((b"src", b"{"))
             process.send_signal(signal.SIGINT)
             drain(process)
 

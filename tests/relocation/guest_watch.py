@@ -175,8 +175,10 @@ def tentative(_: None) -> dict[str, Any]:
         made.wires.ends[0].within(lambda: wait.write_text("3"))
         sh(f"ip -n {ONE} addr del {A6} dev {DEVICE}")
         sh(f"ip -n {ONE} addr add {B6} dev {DEVICE}")
+        end = time.monotonic() + 20
         while "tentative" in sh(f"ip -n {ONE} addr show dev {DEVICE}"):
             assert not made.moves
+            assert time.monotonic() < end
             time.sleep(0.01)
         settled = time.monotonic()
         return {"after": made.wait(1) - settled, **made.stop()}
