@@ -23,6 +23,7 @@ from pyxfrm.client import Xfrm, verbs
 from pyxfrm.lab import Lab, Options
 from pyxfrm.model import Address, Family, Sa
 from tests.client.scenarios import numbered
+from tests.processes import ended
 
 FEW = 1_000
 MANY = 100_000 if os.environ.get("PYXFRM_EXHAUSTIVE") else 10_000
@@ -101,11 +102,12 @@ def peak(
     process = subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )
-    during(process)
-    assert process.stderr is not None
-    with process.stderr:
-        told = process.stderr.read().decode()
-    assert process.wait() == 0
+    with ended(process):
+        during(process)
+        assert process.stderr is not None
+        with process.stderr:
+            told = process.stderr.read().decode()
+        assert process.wait() == 0
     found = re.fullmatch(r"VmHWM:\s+(\d+) kB\n", told)
     assert found, told
     return int(found[1]) * 1024

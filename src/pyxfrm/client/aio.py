@@ -6,6 +6,9 @@
 
 Any number of tasks may ask at the same time: each waits for its own answer. Each method does what that of
 :class:`pyxfrm.client.xfrm.Xfrm` does, which tells the rest.
+
+Asking never holds up the event loop. Opening a port does, that of a client, a dump or a stream of events: for microseconds where there is a kernel or an engine in this process,
+until its server has greeted (5 s at most) where there is an engine behind a socket.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ Steps = Generator[Command, Any, T]
 # Refusals that say nothing about the request: the next try may pass.
 _PASSING = {errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY}
 LOOKS = 3
+DOUBLINGS = 8  # at most: 2^26 numbers, a 64th of those without ESN
 
 
 class Trouble(Enum):
@@ -73,6 +74,10 @@ class Run:
     onward: bool = False
     outran: int = 0
     spent: set[tuple[int, SaId]] = field(default_factory=set)
+
+    def jump(self, plan: Plan) -> int:
+        """Numbers that a copy leaves out: more where the last gap was too narrow for this machine, but not where tc's two places share a window."""
+        return plan.jump if plan.options.dual else plan.jump << min(2 * self.outran, DOUBLINGS)
 
     def cuts_flat(self) -> tuple[tuple[int, SaId, int], ...]:
         """The cuts as the journal takes them."""

@@ -127,8 +127,7 @@ def make_cuts(
         sa = yield ReadSa(move.old.id, end)
         if not isinstance(sa, Sa):
             return Trouble.UNSURE
-        # Where the last gap was too narrow for this machine, a wider one; tc's two places share a window.
-        jump = plan.jump if plan.options.dual else plan.jump << 2 * run.outran
+        jump = run.jump(plan)
         cut = cut_of(sa, jump)
         if cut is None or not readable(sa):
             why = "too few sequence numbers are left" if cut is None else "its keys cannot be read"

@@ -82,7 +82,7 @@ def make_cuts(
         sa = yield ReadSa(_ends(move, target)[0].id, end)
         if not isinstance(sa, Sa):
             return Trouble.UNSURE
-        cut = cut_of(sa, plan.jump << 2 * run.outran)
+        cut = cut_of(sa, run.jump(plan))
         if cut is None:
             run.troubles.append(f"{sa.id}: too few sequence numbers are left to leave any out")
             return Trouble.REFUSED
