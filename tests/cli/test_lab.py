@@ -95,6 +95,50 @@ def test_a_script_from_a_file(lab72: Lab, tmp_path: Path) -> None:
     assert told == {"schema": 1, "outcomes": [{}, {}, {"received": [{"data": ack}]}]}
 
 
+def conversation(folder: Path, *steps: dict[str, object]) -> str:
+    file = folder / "script.json"
+    file.write_text(json.dumps(steps))
+    return str(file)
+
+
+def test_a_script_on_an_engine_and_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = conversation(
+        tmp_path,
+        {"op": "open", "socket": "a", "port": 1},
+        {"op": "send", "socket": "a", "data": FLUSH + "00"},
+        {"op": "receive", "socket": "a"},
+        {"op": "read_file", "path": "/proc/net/xfrm_stat"},
+    )
+    assert cli.main(["lab", "script", "--engine", "--text", file]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "open socket=a port=1"
+    assert told[1] == "> a: XFRM_MSG_FLUSHSA, 20 bytes"
+    assert "    header.nlmsg_flags = 0x5 REQUEST ACK" in told
+    assert "> a: 1 bytes that are no message" in told
+    assert "< a: NLMSG_ERROR 0 to XFRM_MSG_FLUSHSA" in told
+    assert told[-2:] == ["read_file path=/proc/net/xfrm_stat", "    refused: EOPNOTSUPP"]
+    assert cli.main(["lab", "script", "--engine", "--kernel", "6.12", file]) == 0
+    assert json.loads(capsys.readouterr().out)["outcomes"][0] == {}
+    assert cli.main(["lab", "script", "--engine", "--kernel-image", "x", file]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+@pytest.mark.kernel
+def test_the_words_are_the_kernels(
+    lab72: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = conversation(
+        tmp_path,
+        {"op": "open", "socket": "a", "port": 1},
+        {"op": "send", "socket": "a", "data": FLUSH},
+        {"op": "receive", "socket": "a"},
+    )
+    assert cli.main(["lab", "script", "--engine", "--text", file]) == 0
+    assert capsys.readouterr().out == xfrm("script", "--text", file).stdout.decode()
+
+
 @pytest.mark.kernel
 def test_a_kernel_of_ones_own(lab72: Lab) -> None:
     kernel = lab72.kernel

@@ -22,15 +22,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyxfrm.abi.profiles import PROFILES
+from pyxfrm.abi.profiles import PROFILES, profile_named
 from pyxfrm.cli.arguments import Parser, add_profile
 from pyxfrm.cli.json_table import SCHEMA
+from pyxfrm.cli.lab_script import told_step
 from pyxfrm.errors import UsageError
+from pyxfrm.lab import imitation
 from pyxfrm.lab.boot import Options, run_in_terminal
 from pyxfrm.lab.errors import LabError
 from pyxfrm.lab.fetch import KERNELS, Kernel, cached, forget, iproute2, kernel, own
 from pyxfrm.lab.lab import Lab, run_once
-from pyxfrm.lab.script import Script
+from pyxfrm.lab.script import Script, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +85,13 @@ def parser() -> argparse.ArgumentParser:
     info = _verb(verbs, "info", _info, "what the kernel is and supports")
     info.add_argument("--json", action="store_true", help="the same as JSON")
     script = _verb(verbs, "script", _script, "run a netlink script, print the transcript")
-    script.add_argument("file", help="JSON, see pyxfrm.lab.script; - is stdin")
+    script.add_argument("file", help="JSON, see docs/lab.md; - is stdin")
+    script.add_argument("--text", action="store_true", help="in words, field by field, not JSON")
+    script.add_argument(
+        "--engine",
+        action="store_true",
+        help="on an engine in the place of that kernel: nothing is booted",
+    )
     fuzz = _verb(
         verbs, "fuzz", _fuzz, "random messages to the kernel and to an engine, until they disagree"
     )
@@ -93,7 +101,11 @@ def parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=60, metavar="S", help="or after S seconds (default: 60)"
     )
     add_profile(fuzz, "what the engine is (by the kernel's release unless given)")
-    fetch = verbs.add_parser("fetch", help="fill the cache: all kernels, and iproute2's ip")
+    fetch = verbs.add_parser(
+        "fetch",
+        help="fill the cache: all kernels, and iproute2's ip",
+        description="Fill the cache: all kernels, and iproute2's ip.",
+    )
     fetch.add_argument("--renew", action="store_true", help="fetch again what is cached")
     fetch.set_defaults(work=_fetch)
     return made
@@ -103,7 +115,8 @@ def _verb(
     verbs: Any, name: str, work: Callable[[argparse.Namespace], int], text: str
 ) -> argparse.ArgumentParser:
     """A verb that boots: the options that all of those have."""
-    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    about = f"{text[:1].upper()}{text[1:]}."
+    verb: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=about)
     verb.set_defaults(work=work)
     which = verb.add_mutually_exclusive_group()
     which.add_argument("--kernel", default="7.2", choices=list(KERNELS), help="default: 7.2")
@@ -217,11 +230,26 @@ def _told(facts: dict[str, Any]) -> str:
 
 
 def _script(words: argparse.Namespace) -> int:
-    script, options = Script.from_json(_json_file(words.file)), _options(words)
-    with Lab(kernel=_kernel(words), options=options) as lab:
-        transcript = lab.run_script(script)
-    print(json.dumps({"schema": SCHEMA, "outcomes": transcript.to_json()}, indent=2))
+    script = Script.from_json(_json_file(words.file))
+    transcript = _on_an_engine(script, words) if words.engine else _on_a_kernel(script, words)
+    if words.text:
+        for step, outcome in zip(script.steps, transcript.outcomes, strict=True):
+            print(told_step(step, outcome))
+    else:
+        print(json.dumps({"schema": SCHEMA, "outcomes": transcript.to_json()}, indent=2))
     return 0
+
+
+def _on_an_engine(script: Script, words: argparse.Namespace) -> Transcript:
+    if words.kernel_image:
+        raise UsageError("--kernel-image and --engine: give one of them")
+    return imitation.run(script, profile_named(words.kernel))
+
+
+def _on_a_kernel(script: Script, words: argparse.Namespace) -> Transcript:
+    options = _options(words)
+    with Lab(kernel=_kernel(words), options=options) as lab:
+        return lab.run_script(script)
 
 
 def _json_file(name: str) -> Any:
