@@ -26,7 +26,16 @@ __all__ = [
     "TransportError",
     "UsageError",
     "XfrmError",
+    "errno_name",
 ]
+
+# Two names have one number; of them the kernel uses these.
+_KERNELS_OWN = {_errno.EOPNOTSUPP: "EOPNOTSUPP", _errno.EDEADLK: "EDEADLK"}
+
+
+def errno_name(number: int) -> str:
+    """``ESRCH`` and the like, as the kernel writes it, for a positive errno; the number itself where it has no name."""
+    return _KERNELS_OWN.get(number) or _errno.errorcode.get(number, str(number))
 
 
 class XfrmError(Exception):
@@ -85,7 +94,7 @@ class RefusedError(XfrmError):
     @property
     def errno_name(self) -> str:
         """``ESRCH`` and the like; the number itself where it has no name."""
-        return _errno.errorcode.get(self.errno, str(self.errno))
+        return errno_name(self.errno)
 
     def _line(self) -> str:
         why = self.text or os.strerror(self.errno)

@@ -62,6 +62,7 @@ def test_errors_have_names() -> None:
     assert error_text(0) == "0"
     assert error_text(-22) == "-22 EINVAL"
     assert error_text(-4000) == "-4000"
+    assert error_text(-95) == "-95 EOPNOTSUPP"  # Python has another name for it, too
     assert plain_address(V6, 2) is None  # 12 bytes too many for an IPv4 address
     refusal = bytes.fromhex(
         "24000000 02000000 0700000000000000 eaffffff 10000000 1c000500 0700000000000000"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from errno import errorcode
 
+from pyxfrm.errors import errno_name
 from pyxfrm.lab.script import Outcome, Script, Send, Step
 from pyxfrm.wire import netlink
 from pyxfrm.wire.describe import lines, summary
@@ -21,10 +21,10 @@ def told_step(step: Step, outcome: Outcome) -> str:
         (words,) = Script((step,)).to_json()
         told = [" ".join([words.pop("op"), *(f"{name}={value}" for name, value in words.items())])]
     if outcome.errno:
-        told.append(f"    refused: {errorcode.get(outcome.errno, outcome.errno)}")
+        told.append(f"    refused: {errno_name(outcome.errno)}")
     for one in outcome.received:
         if one.errno:
-            told.append(f"< {socket}: {errorcode.get(one.errno, one.errno)}")
+            told.append(f"< {socket}: {errno_name(one.errno)}")
         told += _messages("<", socket, one.data)
     if outcome.text:
         told.append(outcome.text.rstrip())

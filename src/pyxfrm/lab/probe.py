@@ -16,6 +16,7 @@ from pyxfrm.abi import structs
 from pyxfrm.abi.messages import XFRM_MSG_MIGRATE_STATE
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST, NLMSG_ERROR
 from pyxfrm.abi.xfrm import AF_INET, IPPROTO_ESP
+from pyxfrm.errors import errno_name
 from pyxfrm.lab import kernel
 from pyxfrm.lab.script import Open, Script, ask
 from pyxfrm.wire.messages import build, decode
@@ -61,7 +62,7 @@ def migrate_state() -> str:
     for answer in map(decode, answers):
         if answer.header.nlmsg_type == NLMSG_ERROR and isinstance(answer.body, ErrorBody):
             code = -answer.body.error
-            return _ANSWERS.get(code, f"unclear: {errno.errorcode.get(code, code)}")
+            return _ANSWERS.get(code, f"unclear: {errno_name(code)}")
     return "unclear: XFRM does not answer"
 
 

@@ -19,11 +19,10 @@ A step that fails does not end the script; its outcome has the errno.
 from __future__ import annotations
 
 import dataclasses
-import errno
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pyxfrm.errors import UsageError
+from pyxfrm.errors import UsageError, errno_name
 
 __all__ = [
     "Clock",
@@ -254,7 +253,7 @@ class Received:
     errno: int = 0
 
     def __repr__(self) -> str:  # the message may hold a key
-        words = errno.errorcode.get(self.errno, "?") if self.errno else _summary(self.data)
+        words = errno_name(self.errno) if self.errno else _summary(self.data)
         return f"Received(<{words}>, port={self.port}, groups={self.groups})"
 
 

@@ -5,13 +5,13 @@ An address is shown as one if the structure around it says of which family it is
 
 from __future__ import annotations
 
-from errno import errorcode
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from pyxfrm.abi import netlink as n
 from pyxfrm.abi import xfrm as c
 from pyxfrm.abi.structs import UserSaId
+from pyxfrm.errors import errno_name
 from pyxfrm.wire.messages import message_name
 
 __all__ = ["error_text", "family_of", "number_text", "plain_address"]
@@ -82,7 +82,8 @@ def _flags(flags: int, kind: int) -> str:
 
 def error_text(error: int) -> str:
     """``-22 EINVAL``; ``0``."""
-    return f"{error} {errorcode.get(-error, '')}".rstrip()
+    name = errno_name(-error)
+    return f"{error} {name}" if name.startswith("E") else str(error)
 
 
 def family_of(record: Any, field: str, around: int) -> int:
