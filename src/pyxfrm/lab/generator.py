@@ -1,32 +1,27 @@
 """Sequences of netlink messages for a kernel and an engine to disagree about.
 
-Most messages are valid or nearly so (:mod:`pyxfrm.lab.grammar`), for a random byte string tells little after the first check has refused it. On
-top, a share of messages is damaged: an attribute dropped, doubled, cut short, grown or swapped; a field set to an edge value; raw
-bytes changed. Everything follows from a seed.
+Most messages are valid or nearly so (:mod:`pyxfrm.lab.grammar`), for a random byte string tells little after the first check has refused it. Some are sent
+again, with other attributes, or as an update, or as a deletion: so they meet what they have made. On top, a share of messages is damaged: an
+attribute dropped, doubled, cut short, grown, swapped or one that belongs elsewhere; a field set to an edge value; another type or flag; raw bytes
+changed. Everything follows from a seed.
 """
 
 from __future__ import annotations
 
 import random
 import struct
+from collections import deque
 from typing import Any, NamedTuple
 
+from pyxfrm.abi import messages as m
 from pyxfrm.abi import xfrm as x
-from pyxfrm.abi.messages import XFRM_MSG_ALLOCSPI
-from pyxfrm.abi.netlink import (
-    NLM_F_ACK,
-    NLM_F_CREATE,
-    NLM_F_ECHO,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    NLM_F_REQUEST,
-    NLM_F_ROOT,
-)
+from pyxfrm.abi.messages import ATTRIBUTES, MESSAGES
+from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST
 from pyxfrm.lab.grammar import KINDS, WEIGHTS
 from pyxfrm.lab.picker import Attrs, Picker
 from pyxfrm.wire.attrs import Attr
 from pyxfrm.wire.codec import codec
-from pyxfrm.wire.messages import build
+from pyxfrm.wire.messages import build, decode
 
 __all__ = [
     "Generator",
@@ -39,6 +34,20 @@ EDGES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 # Bytes that are left alone: a limit in seconds would expire in the middle, a range of SPIs be drawn from.
 _LIMITS = range(16 + 72, 16 + 168)
 _RANGE = range(16 + 224, 16 + 232)
+_REMEMBERED = 25  # messages that may be sent again
+_TYPES = (0, 1, 2, 3, 4, 15, 16, 0x29, 0x2A, 0x2B, 0x40, 0x110, 0xFFFF)
+# Messages with the same structure.
+_AKIN = {
+    kind: akin
+    for akin in (
+        (m.XFRM_MSG_NEWSA, m.XFRM_MSG_UPDSA),
+        (m.XFRM_MSG_GETSA, m.XFRM_MSG_DELSA),
+        (m.XFRM_MSG_NEWPOLICY, m.XFRM_MSG_UPDPOLICY),
+        (m.XFRM_MSG_GETPOLICY, m.XFRM_MSG_DELPOLICY),
+        (m.XFRM_MSG_GETAE, m.XFRM_MSG_NEWAE),
+    )
+    for kind in akin
+}
 _SIZES = (0, 1, 2, 3, 4, 8, 12, 16, 20, 24, 40, 64)
 
 
@@ -71,9 +80,11 @@ class Generator:
         self.rng = random.Random(seed)  # noqa: S311  # nothing secret: repeatability is the point
         self.picker = Picker(self.rng)
         self.seq = 0
+        self._sent: deque[bytes] = deque(maxlen=_REMEMBERED)
 
     def sequence(self, length: int) -> list[Op]:
         """``length`` sends."""
+        self._sent.clear()
         return [self.op() for _ in range(length)]
 
     def op(self) -> Op:
@@ -86,23 +97,47 @@ class Generator:
 
     def message(self) -> bytes:
         """One message, perhaps damaged."""
+        rng = self.rng
         self.seq += 1
-        kind, make = self.rng.choices(KINDS, weights=WEIGHTS)[0]
+        if self._sent and rng.random() < 0.2:
+            return self._again(rng.choice(self._sent))
+        kind, make = rng.choices(KINDS, weights=WEIGHTS)[0]
         flags, body, attrs = make(self.picker, kind)
         flags |= NLM_F_REQUEST
-        if self.rng.random() < 0.9:
+        if rng.random() < 0.9:
             flags |= NLM_F_ACK
-        if self.rng.random() < 0.03:
-            flags ^= self.rng.choice(
-                (NLM_F_ECHO, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_ROOT)
-            )
-        if self.rng.random() < 0.12:
+        if rng.random() < 0.05:
+            flags ^= 1 << rng.randrange(16)
+        if MESSAGES[kind].space is ATTRIBUTES:
+            while rng.random() < 0.15:
+                attrs = [*attrs, *self.picker.stray()]
+        if rng.random() < 0.12:
             attrs = self._damage(kind, attrs)
-        if body is not None and self.rng.random() < 0.08:
+        if body is not None and rng.random() < 0.1:
             body = self._edge(body)
-        pid = 0 if self.rng.random() < 0.9 else 77
+        pid = 0 if rng.random() < 0.9 else 77
         raw = build(kind, flags, body, attrs, seq=self.seq, pid=pid).encode()
-        return self._raw(raw) if self.rng.random() < 0.04 else raw
+        self._sent.append(raw)
+        if rng.random() < 0.01:
+            raw = raw[:4] + struct.pack("=H", rng.choice(_TYPES)) + raw[6:]
+        return self._raw(raw) if rng.random() < 0.04 else raw
+
+    def _again(self, raw: bytes) -> bytes:
+        """A message that was sent before, as another of its kind, some of its attributes and fields changed."""
+        rng = self.rng
+        old = decode(raw)
+        kind = rng.choice(_AKIN.get(old.header.nlmsg_type, (old.header.nlmsg_type,)))
+        attrs = list(old.attrs)
+        if MESSAGES[kind].space is ATTRIBUTES and rng.random() < 0.6:
+            for _ in range(rng.choice((1, 1, 2))):
+                if attrs and rng.random() < 0.35:
+                    del attrs[rng.randrange(len(attrs))]
+                else:
+                    attrs += build(kind, 0, None, self.picker.stray()).attrs
+        body = old.body
+        if isinstance(body, tuple) and rng.random() < 0.2:
+            body = self._edge(body)
+        return build(kind, old.header.nlmsg_flags, body, attrs, seq=self.seq).encode()
 
     # -- damage ------------------------------------------------------------------------------------
 
@@ -152,12 +187,12 @@ class Generator:
         rng = self.rng
         if rng.random() < 0.4:
             cut = rng.randrange(16, len(raw) + 1)
-            if rng.random() < 0.7 or raw[4] == XFRM_MSG_ALLOCSPI:
+            if rng.random() < 0.7 or raw[4] == m.XFRM_MSG_ALLOCSPI:
                 return struct.pack("=I", cut) + raw[4:cut]
             return raw[:cut]
         changed = bytearray(raw)
         at = rng.randrange(4, len(raw))
-        if at in _LIMITS or (raw[4] == XFRM_MSG_ALLOCSPI and at in _RANGE):
+        if at in _LIMITS or (raw[4] == m.XFRM_MSG_ALLOCSPI and at in _RANGE):
             at = 16 + 60
         changed[at] = rng.choice((0, 1, 0x7F, 0xFF, rng.randrange(256)))
         return bytes(changed)

@@ -162,8 +162,7 @@ def _migrate(g: Picker, _kind: int) -> Made:
     moves = tuple(one() for _ in range(rng.choices((1, 2, 7), (80, 15, 5))[0]))
     attrs: Attrs = g.some(0.97, (m.XFRMA_MIGRATE, moves)) + g.encap(0.15) + _policy_type(g)
     attrs += g.u32(m.XFRMA_IF_ID, 0.1, 0, 5)
-    if len(moves) == 1:
-        attrs += g.some(0.1, (m.XFRMA_KMADDRESS, s.KmAddress(V4[0], V4[1], 0, x.AF_INET)))
+    attrs += g.some(0.1, (m.XFRMA_KMADDRESS, s.KmAddress(V4[0], V4[1], 0, x.AF_INET)))
     return 0, s.UserPolicyId(info.sel, info.index, info.dir), attrs
 
 

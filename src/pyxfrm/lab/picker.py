@@ -6,6 +6,8 @@ Limits in seconds are far away: a sequence has the same answer however long it t
 from __future__ import annotations
 
 import random
+import struct
+from collections.abc import Callable
 from typing import Any
 
 from pyxfrm.abi import messages as m
@@ -32,6 +34,12 @@ MARKS = ((0, 0), (1, 1), (1, 0xFF), (0, 0xFF), (5, 3), (1, 0xFFFFFFFF))
 MODES = (0, 1, 1, 1, 2, 3, 4, 5, 6)
 FLAGS = (0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 0x20 | 0x80)
 FAR = 1_000_000
+AMOUNTS = (0, 1, 10, 20, 1 << 40, 1 << 63, x.XFRM_INF - 1, x.XFRM_INF)  # bytes or packets
+PORTS = (0, 5, 500, 0x0800)
+PORT_MASKS = (0, 0xFF, 0xFF00, 0xFFFF)
+TIMES = (0, 1_700_000_000, 1_700_000_001, 1 << 40)
+PREFIXES = (0, 1, 8, 24, 31, 32, 64, 128)
+PROTOCOLS = (0, 0, 1, 6, 17, 47, 58, 99, 132, 135, 136, 255)
 
 Attrs = list[tuple[int, Any]]
 
@@ -71,7 +79,7 @@ class Picker:
         host = 32 if family == x.AF_INET else 128
         bits = host if kind == 2 else rng.choice((8, 24, host, host + 1))
         port = rng.choice((0, 0, 500))
-        return s.Selector(
+        made = s.Selector(
             self.address(family),
             self.address(family),
             port,
@@ -85,12 +93,33 @@ class Picker:
             0,
             0,
         )
+        return self._odd_selector(made) if rng.random() < 0.3 else made
+
+    def _odd_selector(self, made: s.Selector) -> s.Selector:
+        """With all that a selector may have: ports and masks, an interface, a user, bits where C has padding."""
+        rng = self.rng
+        return made._replace(
+            dport=rng.choice(PORTS),
+            dport_mask=rng.choice(PORT_MASKS),
+            sport=rng.choice(PORTS),
+            sport_mask=rng.choice(PORT_MASKS),
+            prefixlen_d=rng.choice(PREFIXES),
+            prefixlen_s=rng.choice(PREFIXES),
+            proto=rng.choice(PROTOCOLS),
+            ifindex=rng.choice((0, 0, 1, 2, -1)),
+            user=rng.choice((0, 0, 1000)),
+            pad=bytes(3) if rng.random() < 0.9 else rng.randbytes(3),
+        )
 
     def limits(self) -> s.LifetimeCfg:
         """None, or far away."""
-        if self.rng.random() < 0.6:
+        pick = self.rng.random()
+        if pick < 0.5:
             return s.LifetimeCfg(*(x.XFRM_INF,) * 4, 0, 0, 0, 0)
-        return s.LifetimeCfg(1 << 40, 1 << 41, 1 << 30, 1 << 31, FAR, FAR + 5, FAR, FAR + 5)
+        if pick < 0.8:
+            return s.LifetimeCfg(1 << 40, 1 << 41, 1 << 30, 1 << 31, FAR, FAR + 5, FAR, FAR + 5)
+        amounts = [self.rng.choice(AMOUNTS) for _ in range(4)]
+        return s.LifetimeCfg(*amounts, *[self.rng.choice((0, FAR, FAR + 5)) for _ in range(4)])
 
     def mark(self) -> Attrs:
         """XFRMA_MARK, sometimes."""
@@ -110,7 +139,53 @@ class Picker:
         """XFRMA_ENCAP in a share of cases."""
         kind = self.rng.choice((2, 2, 2, 2, 0, 1, 7))
         sport = self.rng.choice((4500, 4501))
-        return self.some(share, (m.XFRMA_ENCAP, s.EncapTmpl(kind, sport, 4500, ZERO)))
+        oa = self.rng.choice((ZERO, ZERO, V4[0], bytes(range(16))))
+        pad = bytes(2) if self.rng.random() < 0.9 else b"\1\2"
+        return self.some(share, (m.XFRMA_ENCAP, s.EncapTmpl(kind, sport, 4500, oa, pad)))
+
+    def stray(self) -> Attrs:
+        """Any attribute, as it would make sense in some message."""
+        number = self.rng.randrange(1, m.XFRMA_MAX + 1)
+        made = _STRAYS.get(number)
+        if made is not None:
+            return made(self)
+        return [(number, struct.pack("=I", self.rng.choice((0, 1, 2, 5, 100, 0xFFFFFFFF))))]
+
+    def context(self) -> Attrs:
+        """XFRMA_SEC_CTX."""
+        text = self.rng.choice(
+            (b"ctx", b"kernel", b"kernel\0", b"unlabeled", b"", b"a\0b", b"x" * 300)
+        )
+        return [(m.XFRMA_SEC_CTX, s.UserSecCtx(8 + len(text), 8, 1, 1, len(text), text))]
+
+    def counters(self) -> Attrs:
+        """XFRMA_LTIME_VAL."""
+        rng = self.rng
+        cur = s.LifetimeCur(
+            rng.choice(AMOUNTS[:6]), rng.choice(AMOUNTS[:5]), rng.choice(TIMES), rng.choice(TIMES)
+        )
+        return [(m.XFRMA_LTIME_VAL, cur)]
+
+    def offload(self) -> Attrs:
+        """XFRMA_OFFLOAD_DEV."""
+        rng = self.rng
+        pad = bytes(3) if rng.random() < 0.9 else b"abc"
+        device = s.UserOffload(rng.choice((1, 2, 0, 99, -1)), rng.choice((0, 1, 2, 4, 6, 8)), pad)
+        return [(m.XFRMA_OFFLOAD_DEV, device)]
+
+    def filter(self) -> Attrs:
+        """XFRMA_ADDRESS_FILTER."""
+        rng = self.rng
+        family = self.family()
+        bits = (0, 1, 8, 32, 33, 128)
+        admit = s.AddressFilter(
+            self.address(family),
+            self.address(family),
+            rng.choice((0, family, 7)),
+            rng.choice(bits),
+            rng.choice(bits),
+        )
+        return [(m.XFRMA_ADDRESS_FILTER, admit)]
 
     def sa_id(self) -> s.UserSaId:
         """Names an SA that may be there."""
@@ -193,6 +268,40 @@ class Picker:
         )
 
 
+# Attributes that are more than an integer; the others are integers, or taken for such.
+_STRAYS: dict[int, Callable[[Picker], Attrs]] = {
+    m.XFRMA_ALG_AUTH: lambda g: g.algorithms(x.IPPROTO_AH),
+    m.XFRMA_ALG_AUTH_TRUNC: lambda g: g.algorithms(x.IPPROTO_AH),
+    m.XFRMA_ALG_CRYPT: lambda g: g.algorithms(x.IPPROTO_ESP),
+    m.XFRMA_ALG_AEAD: lambda g: g.algorithms(x.IPPROTO_ESP),
+    m.XFRMA_ALG_COMP: lambda g: g.algorithms(x.IPPROTO_COMP),
+    m.XFRMA_ENCAP: lambda g: g.encap(1.0),
+    m.XFRMA_TMPL: lambda g: g.templates(g.family()),
+    m.XFRMA_SA: lambda _: [(m.XFRMA_SA, bytes(224))],
+    m.XFRMA_POLICY: lambda _: [(m.XFRMA_POLICY, bytes(168))],
+    m.XFRMA_SEC_CTX: Picker.context,
+    m.XFRMA_LTIME_VAL: Picker.counters,
+    m.XFRMA_REPLAY_VAL: Picker.replay,
+    m.XFRMA_REPLAY_ESN_VAL: Picker.replay,
+    m.XFRMA_SRCADDR: lambda g: [(m.XFRMA_SRCADDR, g.address(g.family()))],
+    m.XFRMA_COADDR: lambda g: [(m.XFRMA_COADDR, g.address(g.family()))],
+    m.XFRMA_LASTUSED: lambda _: [(m.XFRMA_LASTUSED, bytes(8))],
+    m.XFRMA_POLICY_TYPE: lambda g: [
+        (m.XFRMA_POLICY_TYPE, s.UserPolicyType(g.rng.choice((0, 1)), 0, 0))
+    ],
+    m.XFRMA_MIGRATE: lambda _: [
+        (m.XFRMA_MIGRATE, (s.UserMigrate(V4[0], V4[1], V4[1], V4[2], 50, 1, 3, 0, 2, 2),))
+    ],
+    m.XFRMA_KMADDRESS: lambda _: [(m.XFRMA_KMADDRESS, s.KmAddress(V4[0], V6[1], 5, 7, b"ab"))],
+    m.XFRMA_MARK: lambda g: [(m.XFRMA_MARK, s.MarkVM(*g.rng.choice(MARKS)))],
+    m.XFRMA_PROTO: lambda g: [(m.XFRMA_PROTO, g.proto())],
+    m.XFRMA_ADDRESS_FILTER: Picker.filter,
+    m.XFRMA_OFFLOAD_DEV: Picker.offload,
+    m.XFRMA_PAD: lambda _: [(m.XFRMA_PAD, b"")],
+    m.XFRMA_SA_DIR: lambda g: [(m.XFRMA_SA_DIR, g.rng.choice((1, 2)))],
+    m.XFRMA_IPTFS_REORDER_WINDOW: lambda g: [(m.XFRMA_IPTFS_REORDER_WINDOW, g.rng.choice((0, 3)))],
+    m.XFRMA_IPTFS_DONT_FRAG: lambda _: [(m.XFRMA_IPTFS_DONT_FRAG, b"")],
+}
 _AEADS = (
     ("rfc4106(gcm(aes))", 160, 128),
     ("rfc4106(gcm(aes))", 288, 64),
