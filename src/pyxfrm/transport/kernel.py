@@ -77,6 +77,14 @@ class KernelTransport:
         self._set_up(groups)
 
     def _set_up(self, groups: Iterable[int]) -> None:
+        try:
+            self._prepare()
+            self.join(groups)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _prepare(self) -> None:
         sock = self._socket
         sock.setblocking(False)
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
@@ -93,11 +101,6 @@ class KernelTransport:
         self._portid: int = sock.getsockname()[0]
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
-        try:
-            self.join(groups)
-        except BaseException:
-            sock.close()
-            raise
 
     @property
     def portid(self) -> int:

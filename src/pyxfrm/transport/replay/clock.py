@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from pyxfrm.abi import messages as m
 from pyxfrm.errors import UsageError
-from pyxfrm.transport.replay.steps import Step
+from pyxfrm.transport.replay.steps import Step, is_larval
 from pyxfrm.wire import messages
 from pyxfrm.wire.messages import Message
 
@@ -90,15 +90,10 @@ class _Acquires:
             kind = made.header.nlmsg_type
             if kind == m.XFRM_MSG_ACQUIRE:
                 self.windows[step.netns, made.body.seq] = step.window
-            elif kind == m.XFRM_MSG_NEWSA and _is_larval(made):
+            elif kind == m.XFRM_MSG_NEWSA and is_larval(made):
                 window = self.windows.get((step.netns, made.body.seq))
                 if window:
                     yield Stamp(made.body.curlft.add_time, window, False, output.line)
-
-
-def _is_larval(made: Message) -> bool:
-    keys = (m.XFRMA_ALG_AEAD, m.XFRMA_ALG_CRYPT, m.XFRMA_ALG_AUTH, m.XFRMA_ALG_COMP)
-    return all(made.payload(number) is None for number in keys)
 
 
 class Clock:

@@ -31,21 +31,16 @@ from pyxfrm.transport.recording import Record
 from pyxfrm.transport.replay.dice import Dice
 from pyxfrm.transport.replay.hardware import Hardware
 from pyxfrm.transport.replay.others import Others, mark_of
+from pyxfrm.transport.replay.steps import is_larval
 from pyxfrm.wire import messages
 from pyxfrm.wire.messages import Message
 from pyxfrm.wire.netlink import ErrorBody
 
-__all__ = ["EARLY", "Inputs", "is_larval"]
+__all__ = ["EARLY", "Inputs"]
 
 EARLY = 1.5  # seconds: a timer of the engine may be due this much later than the recorded one
 
 _ANY = bytes(16)
-_KEYS = (m.XFRMA_ALG_AEAD, m.XFRMA_ALG_CRYPT, m.XFRMA_ALG_AUTH, m.XFRMA_ALG_COMP)
-
-
-def is_larval(shown: Message) -> bool:
-    """Whether the SA that a NEWSA shows has no keys yet."""
-    return all(shown.payload(number) is None for number in _KEYS)
 
 
 class Inputs:

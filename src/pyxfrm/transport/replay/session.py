@@ -32,8 +32,8 @@ from pyxfrm.errors import MalformedError, UsageError
 from pyxfrm.transport.recording import Record, RecordingError, read
 from pyxfrm.transport.replay.clock import Clock, ClockError
 from pyxfrm.transport.replay.dice import Dice
-from pyxfrm.transport.replay.inputs import Inputs, is_larval
-from pyxfrm.transport.replay.steps import Step, steps_of
+from pyxfrm.transport.replay.inputs import Inputs
+from pyxfrm.transport.replay.steps import Step, is_larval, steps_of
 from pyxfrm.wire import messages
 from pyxfrm.wire.codec import codec
 from pyxfrm.wire.netlink import ErrorBody, frames

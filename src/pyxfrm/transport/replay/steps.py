@@ -13,14 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyxfrm.abi.messages import XFRM_MSG_GETDEFAULT, XFRM_MSG_SETDEFAULT
+from pyxfrm.abi import messages as m
 from pyxfrm.abi.netlink import NLMSG_ERROR
 from pyxfrm.errors import MalformedError
 from pyxfrm.transport.recording import Record, answered_seq
 from pyxfrm.wire import messages
 from pyxfrm.wire.messages import Message
 
-__all__ = ["Step", "steps_of"]
+__all__ = ["Step", "is_larval", "steps_of"]
+
+_KEYS = (m.XFRMA_ALG_AEAD, m.XFRMA_ALG_CRYPT, m.XFRMA_ALG_AUTH, m.XFRMA_ALG_COMP)
+
+
+def is_larval(shown: Message) -> bool:
+    """Whether the SA that a NEWSA shows has no keys yet."""
+    return all(shown.payload(number) is None for number in _KEYS)
 
 
 class Step(NamedTuple):
@@ -146,10 +153,10 @@ class _Alone:
 
 def _nameless_cause(event: Record, ports: dict[tuple[str, int], _Port]) -> _Asked | None:
     """GETDEFAULT names no cause, but a SETDEFAULT is one (net/xfrm/xfrm_user.c: xfrm_notify_userpolicy)."""
-    if event.header.nlmsg_type != XFRM_MSG_GETDEFAULT:
+    if event.header.nlmsg_type != m.XFRM_MSG_GETDEFAULT:
         return None
     for (netns, _), port in ports.items():
-        asked = port.waiting_for(XFRM_MSG_SETDEFAULT) if netns == event.netns else None
+        asked = port.waiting_for(m.XFRM_MSG_SETDEFAULT) if netns == event.netns else None
         if asked is not None:
             return asked
     return None
