@@ -39,7 +39,7 @@ def life(words: dict[str, Any]) -> list[Any]:
             stack.enter_context(end)
             start: Any = subprocess.Popen
             if isinstance(end, Gateway):
-                start = stack.enter_context(standing_in(end.host))
+                start = stack.enter_context(standing_in(end.host, LINUX_7_2))
             namespace.configure(HOSTS[side], side.routes)
             end.daemon = Charon(folder / side.name, namespace, start)
             stack.callback(end.daemon.stop)

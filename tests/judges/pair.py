@@ -190,9 +190,9 @@ class Pair:
         """Of both."""
         return self.left.refusals + self.right.refusals
 
-    def establish(self, *, child: Settings | None = None, ike: Settings | None = None) -> None:
+    def establish(self, **more: Settings) -> None:
         """As the function does."""
-        establish(*self.both, child=child, ike=ike)
+        establish(self.left, self.right, **more)
 
     def exchange(self, rounds: int = 1) -> None:
         """Packets of both families in both directions: what comes out is what went in."""
@@ -232,11 +232,9 @@ def load(
         here.daemon.load({"connections": {"gw": gw}, "secrets": secrets})
 
 
-def establish(
-    left: End, right: End, *, child: Settings | None = None, ike: Settings | None = None
-) -> None:
-    """Load, and begin: afterwards both have their SAs."""
-    load(left, right, child=child, ike=ike)
+def establish(left: End, right: End, **more: Settings) -> None:
+    """Load, and begin: afterwards both have their SAs. ``more`` as of `load`."""
+    load(left, right, **more)
     left.daemon.swanctl("--initiate", "--child", "net")
     until("both have two SAs", lambda: len(left.sas()) == len(right.sas()) == 2)
 
@@ -262,12 +260,11 @@ def pair(
     folder: Path,
     *,
     profile: Profile = LINUX_7_2,
-    release: str = "7.2.7",
     left: Sequence[str] = (),
     right: Sequence[str] = (),
     complaints: str = "",
 ) -> Iterator[Pair]:
-    """Two gateways whose daemons run, with further outer addresses; ``release`` is what the daemons take their kernel for.
+    """Two gateways whose daemons run, with further outer addresses. The daemons take their kernel for the release that ``profile`` names.
 
     At the end the daemons are stopped, the left one first, and nothing may be left in the engines.
     Of what kernel-netlink complained, each line must have the form of ``complaints``, and if there is such a form, there must be such lines.
@@ -279,7 +276,7 @@ def pair(
             namespace = Namespace()
             end = stack.enter_context(Gateway(side, namespace, profile, clock))
             namespace.configure((side.first, *hosts), side.routes)
-            start = stack.enter_context(standing_in(end.host))
+            start = stack.enter_context(standing_in(end.host, profile))
             end.daemon = Charon(folder / side.name, namespace, start)
             stack.callback(end.daemon.stop)
             ends.append(end)
