@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -247,3 +248,43 @@ def test_a_signal_before_the_loop_has_begun_ends_it_at_once_and_a_second_one_the
         ending.run(loop, None)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_was_ignored_stays_ignored_and_sighup_ends_it() -> None:
+    with Ending() as ending, Loop() as loop:
+        signal.raise_signal(signal.SIGHUP)
+        ending.run(loop, None)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Ending() as ending:
+            signal.raise_signal(signal.SIGHUP)
+            assert not ending.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_full_disk_does_not_end_it_and_a_place_that_is_taken_is_told_at_once(
+    runtime: Path, as_json: bool
+) -> None:
+    taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    taken.bind(("127.0.0.1", 0))
+    place = f"127.0.0.1:{taken.getsockname()[1]}"
+    keys = str(runtime / "keys")
+    assert main(["tunnel", "keys", "file", keys]) == 0
+    words = [*(["--json"] if as_json else []), *f"run name a keys {keys} side left".split()]
+    words += f"local {place} remote 127.0.0.2 inner 10.9.0.1 peer 10.9.0.2 stream 50".split()
+    with taken, Path("/dev/full").open("w") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pyxfrm.cli", "tunnel", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(4)]
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert f"xfrm: a: {place} udp: Address already in use\n" in told
+    assert "xfrm: standard output: No space left on device; no more lines\n" in told

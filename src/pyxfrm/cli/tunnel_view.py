@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from pyxfrm.tunnel import Arrivals, End, Loop, Ping, Station, Stream
 
 __all__ = ["Ending", "Sources", "follow"]
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 0.2  # seconds for what is under way when the time is over
 
 
@@ -35,7 +37,10 @@ class Sources:
 
 
 class Ending:
-    """Ctrl-C and SIGTERM while this is entered: they end the loop in good order; it ends at once where it has not begun. A second one ends the set-up itself."""
+    """Ctrl-C, SIGTERM and SIGHUP while this is entered: they end the loop in good order; it ends at once where it has not begun. A second one ends the set-up itself.
+
+    A signal that was ignored before (nohup) stays ignored.
+    """
 
     def __init__(self) -> None:
         self.loop: Loop | None = None
@@ -43,7 +48,8 @@ class Ending:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._stop) for number in _ENDING}
+        heard = [each for each in _ENDING if signal.getsignal(each) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._stop) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,6 +85,7 @@ def follow(
     """Drive the ends until a signal or the time ends it, and show what happens. ``sink``: where the stream arrives, if that is in this process."""
     with Loop(*(end for _, end in ends)) as loop:
         view = _View(ends, source, sink, json_lines=options.json)
+        loop.every(1.0, view.problems)
         if any(isinstance(end.inner, Station) for _, end in ends):
             loop.every(1.0, view.second)
         if source is not None and source.ping is not None:
@@ -120,6 +127,16 @@ class _View:
         self.json_lines = json_lines
         self._answers = 0
         self._shown: dict[tuple[str, int], int] = {}
+        self._told: set[tuple[str, str]] = set()
+        self._silent = False
+
+    def problems(self) -> None:
+        """What does not work now, on stderr, once: whoever has started it looks now, and not at the end."""
+        for name, end in self.ends:
+            for problem in end.problems:
+                if (name, problem) not in self._told:
+                    self._told.add((name, problem))
+                    print(f"xfrm: {name}: {problem}", file=sys.stderr, flush=True)
 
     def second(self) -> None:
         """How the stream does; and streams that come from elsewhere."""
@@ -155,10 +172,18 @@ class _View:
         self._answers = len(ping.answers)
 
     def _print(self, what: str, row: dict[str, object]) -> None:
-        if self.json_lines:
-            print(document(what, row), flush=True)
-        else:
-            print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+        """A reader that has gone ends the tunnel; a disk that is full does not: packets count, not lines."""
+        if self._silent:
+            return
+        words = "  ".join(f"{name} {value}" for name, value in row.items())
+        try:
+            print(document(what, row) if self.json_lines else words, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as why:
+            self._silent = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            print(f"xfrm: standard output: {why.strerror}; no more lines", file=sys.stderr)
 
 
 def _arrived(sink: Station, stream: Stream) -> dict[str, object]:

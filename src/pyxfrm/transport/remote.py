@@ -54,6 +54,11 @@ class RemoteTransport:
             raise UsageError(
                 f"engine {self.path}: there is no such socket; is it running?"
             ) from None
+        except ConnectionRefusedError:
+            sock.close()
+            raise TransportError(
+                f"engine {self.path}: nobody serves there: its process has gone; start it again"
+            ) from None
         except OSError as why:
             sock.close()
             raise TransportError(f"engine {self.path}: {_reason(why)}") from None
