@@ -71,6 +71,10 @@ class Chains:
         self.by_dst[self.bucket(sa)].remove(sa)
         self.by_spi[sa.key].remove(sa)
 
+    def between(self, like: Sa) -> list[Sa]:
+        chain = self.by_dst.get(self.bucket(like), [])
+        return [sa for sa in chain if (sa.daddr, sa.reqid) == (like.daddr, like.reqid)]
+
     def lookup(self, key: bytes, value: int) -> Sa | None:
         for sa in self.by_spi.get(key, []):
             if value & sa.mark[1] == sa.mark[0]:
@@ -111,6 +115,10 @@ def test_lookups_and_dumps_are_those_of_the_kernels_chains(
                 key = key_of(bytes((192, 0, 2, host)) + bytes(12), spi.to_bytes(4, "big"), 2, 50)
                 for value in range(4):
                     assert sadb.lookup(key, (value, 0xFFFFFFFF)) is oracle.lookup(key, value)
+            for reqid in range(min(reqids, 3)):
+                like = sa_of(host, 1, (0, 0), reqid)
+                found = sadb.between(like.daddr, like.saddr, 2, reqid)
+                assert list(found) == oracle.between(like)
 
 
 def test_newest_hides_the_more_exact_one() -> None:
