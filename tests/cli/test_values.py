@@ -17,7 +17,7 @@ BYTES = st.lists(st.integers(0, 255), min_size=1, max_size=4)
 def test_an_address_may_end_early_and_have_zeros_in_front(parts: list[int], zeros: int) -> None:
     word = ".".join(str(part).rjust(min(len(str(part)) + zeros, 3), "0") for part in parts)
     packed = bytes(parts).ljust(4, b"\0")
-    assert values.read(word, VALUES["OADDR"]) == Address(Family.INET, packed)
+    assert values.reader(VALUES["OADDR"])(word) == Address(Family.INET, packed)
 
 
 @pytest.mark.parametrize(
@@ -25,21 +25,21 @@ def test_an_address_may_end_early_and_have_zeros_in_front(parts: list[int], zero
 )
 def test_what_is_no_address(word: str) -> None:
     with pytest.raises(ValueError, match=r"^is not an address$"):
-        values.read(word, VALUES["OADDR"])
+        values.reader(VALUES["OADDR"])(word)
 
 
 @pytest.mark.parametrize("word", ["0x" + "5a" * 20, "0x5a", "77", "secret words"])
 def test_no_key_is_kept(word: str) -> None:
-    kept = values._kept.cache_info()
-    assert values.read(word, VALUES["ALGO-KEYMAT"]) == values.read(word, VALUES["ALGO-KEYMAT"])
-    assert values._kept.cache_info() == kept
+    kept = [one.cache_info() for one in values._KEEPING.values()]
+    assert values.reader(VALUES["ALGO-KEYMAT"])(word) == values.reader(VALUES["ALGO-KEYMAT"])(word)
+    assert [one.cache_info() for one in values._KEEPING.values()] == kept
 
 
 def test_a_word_is_read_anew_for_each_kind_of_value() -> None:
-    assert values.read("10", VALUES["REQID"]) == 10
-    assert values.read("10", VALUES["OADDR"]) == Address(Family.INET, bytes((10, 0, 0, 0)))
+    assert values.reader(VALUES["REQID"])("10") == 10
+    assert values.reader(VALUES["OADDR"])("10") == Address(Family.INET, bytes((10, 0, 0, 0)))
     with pytest.raises(ValueError, match="is over"):
-        values.read("4294967296", VALUES["REQID"])
+        values.reader(VALUES["REQID"])("4294967296")
     for _ in range(2):
         with pytest.raises(ValueError, match="is not a number"):
-            values.read("ten", VALUES["REQID"])
+            values.reader(VALUES["REQID"])("ten")

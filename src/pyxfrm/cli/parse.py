@@ -9,12 +9,12 @@ has few different ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from pyxfrm.cli.grammar import GROUPS, TOGETHER, VALUES, Group, Keyword, Value, Verb
-from pyxfrm.cli.values import number, read
+from pyxfrm.cli.grammar import GROUPS, TOGETHER, VALUES, Group, Keyword, Verb
+from pyxfrm.cli.values import number, reader
 from pyxfrm.errors import UsageError
 
 __all__ = ["Found", "Parsed", "Syntax", "parse"]
@@ -81,7 +81,7 @@ class _Row:
         self.keyword = keyword
         self.word = keyword.word
         self.once = keyword.once
-        self.values = tuple([(name, VALUES[name]) for name in keyword.values])
+        self.values = tuple([(name, reader(VALUES[name])) for name in keyword.values])
         self.more: _Rows = {one.word: _Row(one) for one in keyword.more}
         follows = keyword.more or keyword.run or keyword.one or keyword.many or keyword.maybe
         self.plain = self.values[0] if len(self.values) == 1 and not follows else None
@@ -117,11 +117,14 @@ class _Reader:
     def refuse(self, why: str) -> UsageError:
         return UsageError(f"{self.where}: {why}")
 
-    def value(self, keyword: str, name: str, value: Value) -> Any:
+    def value(self, keyword: str, name: str, read: Callable[[str], Any]) -> Any:
         """The next word as a value of this name."""
-        word = self.take(keyword, name)
+        word = self.words[self.at]
+        if word is None:
+            raise self.refuse(f"{keyword}: {name} is missing")
+        self.at += 1
         try:
-            return read(word, value)
+            return read(word)
         except ValueError as why:
             if isinstance(why, UsageError):
                 raise self.refuse(f"{keyword}: {why}") from None
@@ -139,8 +142,8 @@ class _Reader:
             return Found(word, (self._many(keyword),))
         first = None
         if keyword.maybe and self.peek() in VALUES[keyword.maybe].words:
-            first = self.value(word, keyword.maybe, VALUES[keyword.maybe])
-        values = tuple([self.value(word, name, value) for name, value in row.values])
+            first = self.value(word, keyword.maybe, reader(VALUES[keyword.maybe]))
+        values = tuple([self.value(word, name, read) for name, read in row.values])
         run = self._run(keyword.run, word) if keyword.run else None
         return Found(word, values, self._more(row), run, first)
 

@@ -19,7 +19,7 @@ from pyxfrm.cli.text.form import protocol_number
 from pyxfrm.errors import UsageError
 from pyxfrm.model import Address, Family, Key, Network, ip
 
-__all__ = ["number", "read"]
+__all__ = ["number", "reader"]
 
 _NUMBER = re.compile(r"\s*\+?(?:0[xX](?P<hex>[0-9a-fA-F]+)|(?P<oct>0[0-7]*)|(?P<dec>[1-9][0-9]*))")
 _QUAD = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}")
@@ -39,18 +39,18 @@ def number(word: str, limit: int) -> int:
     return value
 
 
-def _unsigned(bits: int) -> Callable[[str, Value], int]:
-    return lambda word, _: number(word, (1 << bits) - 1)
+def _unsigned(bits: int) -> Callable[[str], int]:
+    return lambda word: number(word, (1 << bits) - 1)
 
 
-def _swapped(word: str, _: Value) -> int:
+def _swapped(word: str) -> int:
     """The number as iproute2 sends it: in network byte order, where the kernel has host order."""
     import sys
 
     return int.from_bytes(number(word, 0xFFFFFFFF).to_bytes(4, "big"), sys.byteorder)
 
 
-def _address(word: str, _: Value) -> Address:
+def _address(word: str) -> Address:
     if ":" in word:
         try:
             return ip(word)
@@ -68,13 +68,13 @@ def _address(word: str, _: Value) -> Address:
     return Address(Family.INET, bytes(parts).ljust(4, b"\0"))
 
 
-def _network(word: str, value: Value) -> Network:
+def _network(word: str) -> Network:
     head, slash, tail = word.partition("/")
-    address = _address(head, value)
+    address = _address(head)
     if not slash:
         return Network.host(address)
     if "." in tail or ":" in tail:
-        return Network(address, _mask_length(_address(tail, value), address))
+        return Network(address, _mask_length(_address(tail), address))
     prefix = number(tail, 0xFFFFFFFF)
     if prefix > address.bits:
         raise ValueError(f"has a prefix length over {address.bits}")
@@ -89,18 +89,21 @@ def _mask_length(mask: Address, address: Address) -> int:
     return length
 
 
-def _choice(word: str, value: Value) -> int:
-    try:
-        return value.words[word]
-    except KeyError:
-        raise ValueError(f"is none of {', '.join(value.words)}") from None
+def _choice(words: dict[str, int]) -> Callable[[str], int]:
+    def read(word: str) -> int:
+        try:
+            return words[word]
+        except KeyError:
+            raise ValueError(f"is none of {', '.join(words)}") from None
+
+    return read
 
 
-def _text(word: str, _: Value) -> str:
+def _text(word: str) -> str:
     return word
 
 
-def _key(word: str, _: Value) -> Key:
+def _key(word: str) -> Key:
     if not (word.startswith("0x") and len(word) > 2):
         return Key(word.encode("utf-8", "surrogateescape"))
     digits = word[2:]
@@ -111,7 +114,7 @@ def _key(word: str, _: Value) -> Key:
         raise UsageError("a key of hexadecimal digits has something else in it") from None
 
 
-def _device(word: str, _: Value) -> int:
+def _device(word: str) -> int:
     import socket
 
     try:
@@ -120,7 +123,7 @@ def _device(word: str, _: Value) -> int:
         raise ValueError("is no interface here") from None
 
 
-def _protocol(word: str, _: Value) -> int:
+def _protocol(word: str) -> int:
     if word == "any":
         return 0
     known = protocol_number(word)
@@ -133,24 +136,23 @@ def _protocol(word: str, _: Value) -> int:
     return int(word)
 
 
-def _gre_key(word: str, value: Value) -> int:
+def _gre_key(word: str) -> int:
     if "." in word:
-        return int.from_bytes(_address(word, value).packed, "big")
+        return int.from_bytes(_address(word).packed, "big")
     return number(word, 0xFFFFFFFF)
 
 
-def _bits(limit: int) -> Callable[[str, Value], int]:
-    return lambda word, _: number(word, limit)
+def _bits(limit: int) -> Callable[[str], int]:
+    return lambda word: number(word, limit)
 
 
-def _decimal(word: str, _: Value) -> float:
+def _decimal(word: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?|\.[0-9]{1,9}", word):
         raise ValueError("is not a number")
     return float(word)
 
 
-_ANY = Value("", "")
-_READERS: dict[str, Callable[[str, Value], Any]] = {
+_READERS: dict[str, Callable[[str], Any]] = {
     "decimal": _decimal,
     "u16": _unsigned(16),
     "u32": _unsigned(32),
@@ -161,7 +163,6 @@ _READERS: dict[str, Callable[[str, Value], Any]] = {
     "address": _address,
     "host": _network,
     "network": _network,
-    "choice": _choice,
     "text": _text,
     "key": _key,
     "device": _device,
@@ -172,16 +173,14 @@ _READERS: dict[str, Callable[[str, Value], Any]] = {
 }
 
 
-# A file of commands says the same again and again. Not a key, which must not stay anywhere, nor what may change while it is read.
-_KEPT = frozenset(_READERS) - {"choice", "device", "key", "protocol", "text"}
+# A file of commands says the same again and again, so words are kept with their values.
+# Not keys, which must not stay anywhere, nor what may change while a file is read.
+_KEPT = frozenset(_READERS) - {"device", "key", "protocol", "text"}
+_KEEPING = {kind: lru_cache(maxsize=512)(_READERS[kind]) for kind in _KEPT}
 
 
-@lru_cache(maxsize=1024)
-def _kept(word: str, kind: str) -> Any:
-    return _READERS[kind](word, _ANY)
-
-
-def read(word: str, value: Value) -> Any:
-    """The value that a word is. ValueError says what is wrong with it."""
-    kind = value.kind
-    return _kept(word, kind) if kind in _KEPT else _READERS[kind](word, value)
+def reader(value: Value) -> Callable[[str], Any]:
+    """What makes a value of a word. Its ValueError says what is wrong with the word."""
+    if value.kind == "choice":
+        return _choice(value.words)
+    return _KEEPING.get(value.kind) or _READERS[value.kind]
