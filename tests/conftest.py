@@ -24,6 +24,9 @@ settings.load_profile("no deadline")
 # What a script starts with "&" ignores SIGINT, and so would every child that a test wants to end with one, for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# And what nohup(1) starts ignores SIGHUP.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _booted(version: str) -> Iterator[Lab]:

@@ -220,7 +220,7 @@ def test_an_empty_end_is_filled_through_its_engine(
 def test_a_pair_streams_and_leaves_nothing(
     runtime: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status = main(["tunnel", "pair", "stream", "500", "seconds", "0.5", "--json"])
+    status = main(["tunnel", "pair", "stream", "500", "seconds", "2", "--json"])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 0
     (total,) = [row["stream"] for row in found if "stream" in row][-1:]
