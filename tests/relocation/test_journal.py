@@ -295,3 +295,15 @@ def test_what_was_entered_survives_a_kill(tmp_path: Path) -> None:
     notes = [int(s.note) for s in journal.steps(entry.id)]
     assert notes == list(range(len(notes)))
     assert len(notes) > seen[-1]
+
+
+def test_whoever_looks_whether_one_is_running_keeps_nobody_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``--status`` has the lock for a moment, to see whether somebody has it."""
+    journal = Journal(tmp_path / "journal.db", boot="boot", durable=False)
+    lock, looks = journal._lock, [None, None]
+    monkeypatch.setattr(journal, "_lock", lambda name: looks.pop() if looks else lock(name))
+    with journal.locked(["ns"]):
+        assert looks == []
+        assert lock("ns") is None

@@ -25,7 +25,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ CREATE TABLE IF NOT EXISTS undo (
 """
 
 
+_LOCK_TRIES, _LOCK_PAUSE = 5, 0.01  # seconds
 _VERSION = 1
 
 
@@ -207,19 +208,20 @@ class Journal(Closing):
     @contextmanager
     def locked(self, netns: Sequence[str]) -> Iterator[None]:
         """Be the only one that relocates in these namespaces. UsageError if somebody else does."""
-        held: list[int] = []
-        try:
+        with ExitStack() as stack:
             for name in sorted(netns):
-                fd = self._lock(name)
-                if fd is None:
-                    raise UsageError(
-                        f"another relocation is running in namespace {name}; wait for it"
-                    )
-                held.append(fd)
+                stack.callback(os.close, self._patiently(name))
             yield
-        finally:
-            for fd in held:
-                os.close(fd)
+
+    def _patiently(self, netns: str) -> int:
+        """The lock. Whoever looks whether a relocation is running (:meth:`_is_running`) has it, too, for a moment."""
+        for left in reversed(range(_LOCK_TRIES)):
+            fd = self._lock(netns)
+            if fd is not None:
+                return fd
+            if left:
+                time.sleep(_LOCK_PAUSE)
+        raise UsageError(f"another relocation is running in namespace {netns}; wait for it")
 
     def _lock(self, netns: str) -> int | None:
         safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in netns)
