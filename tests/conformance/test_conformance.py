@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pyxfrm.abi.profiles import LINUX_6_12, LINUX_7_2, Profile
+from pyxfrm.errors import UsageError
 from pyxfrm.lab import Lab
 from tests.conformance import host
 from tests.conformance.lanes import Results, cases_of, differences, on_engine, transcript
@@ -50,6 +51,29 @@ def test_this_machine() -> None:
         name: host.unlike(name, profile, host.run(name, profile)) for name in host.names_of(profile)
     }
     assert {name: what for name, what in found.items() if what} == {}
+
+
+def test_cases_of_the_lane_are_chosen_by_name_or_file() -> None:
+    (one,) = host.chosen(LINUX_7_2, ["migrate_state:occupied"])
+    assert one == "migrate_state:occupied"
+    whole = host.chosen(LINUX_7_2, ["migrate_state:"])
+    assert one in whole
+    assert {name.partition(":")[0] for name in whole} == {"migrate_state"}
+    assert host.chosen(LINUX_7_2, []) == host.names_of(LINUX_7_2)
+    for nobody in ("migrate_state", "occupied", "nonsense:"):
+        with pytest.raises(UsageError, match=f"{nobody}: no case of LINUX_7_2"):
+            host.chosen(LINUX_7_2, [one, nobody])
+
+
+@pytest.mark.kernel
+def test_a_kernel_is_held_to_the_profile_that_is_asked_for(lab612: Lab) -> None:
+    """As a kernel with a backport is; this one has none, and all that it says is another thing."""
+    words = ["--profile", "7.2", "migrate_state:occupied", "sa_contents:"]
+    done = lab612.run([sys.executable, "-m", "tests.conformance.host", *words], timeout=120)
+    told = done.stdout.decode()
+    assert done.returncode == 1, told + done.stderr.decode()
+    assert "migrate_state:occupied: kernel: NLMSG_ERROR -22 EINVAL" in told
+    assert f"Linux {lab612.release} as LINUX_7_2: " in told
 
 
 @pytest.mark.kernel

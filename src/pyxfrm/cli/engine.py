@@ -76,6 +76,8 @@ def _serve(words: argparse.Namespace) -> int:
 
         signal.signal(signal.SIGTERM, stop)
         print(f"xfrm: {profile.name} serves at {words.path}", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"ask it: xfrm --engine {words.path} state list; Ctrl-C ends it", file=sys.stderr)
         server.serve_forever()
     return 0
 

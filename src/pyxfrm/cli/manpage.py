@@ -74,6 +74,20 @@ _ENVIRONMENT = """\
 .TP
 .B PYXFRM_DEBUG=1
 Every message, decoded, on stderr. Keys are shown as their length.
+.TP
+.B PYXFRM_ENGINE, PYXFRM_RELEASE
+For programs under
+.BR "engine preload" :
+where the engine serves, and what uname is to say.
+.TP
+.B PYXFRM_LAB_CACHE, XDG_CACHE_HOME
+Where kernels, and what is compiled, are kept.
+.TP
+.B CC
+The C compiler of
+.B engine run
+and
+.BR "engine preload" .
 """
 
 
