@@ -36,6 +36,14 @@ Nothing is masked. The clock of both sides is set to the same second; the number
 acquires) are read off the kernel and given to the engine.
 
 What a million random messages showed is in [fuzzing.md](fuzzing.md).
+
+## Where the two are known to part
+
+| what | Linux 7.2.7 and 6.12.101 | the engine |
+|---|---|---|
+| Two faults by which a request of somebody with CAP_NET_ADMIN stops a kernel for good, found in the lab | not described here before they are mended there | goes on |
+| Tables grow, and IPComp's helpers go, in the background | a moment later | at the end of the datagram |
+| What an event costs of a receive buffer | sometimes the next larger size: room is made for the largest that it could be | the size that it has |
 """
 
 
