@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyxfrm.abi.profiles import LINUX_7_2
+from pyxfrm.abi.profiles import PROFILES
 from pyxfrm.client import Xfrm
 from pyxfrm.client.events import Event
 from pyxfrm.model import Policy
@@ -26,20 +26,19 @@ HOSTS = {LEFT: (LEFT.first, SECOND), RIGHT: (RIGHT.first,)}
 
 
 def life(words: dict[str, Any]) -> list[Any]:
-    """On the guest's own XFRM, or with ``engine`` on engines; ``child``: settings of the child SA."""
+    """On the guest's own XFRM, or with the profile ``engine`` on engines; ``child``: settings of the child SA."""
+    profile = PROFILES[words["engine"]] if words["engine"] else None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ends = []
+        ends: list[End] = []
         for side in (LEFT, RIGHT):
             namespace = Namespace()
-            if words["engine"]:
-                end: End = Gateway(side, namespace, LINUX_7_2, Clock())
-            else:
-                end = End(side, namespace, Xfrm(namespace.path))
-            stack.enter_context(end)
             start: Any = subprocess.Popen
-            if isinstance(end, Gateway):
-                start = stack.enter_context(standing_in(end.host, LINUX_7_2))
+            if profile is None:
+                end = stack.enter_context(End(side, namespace, Xfrm(namespace.path)))
+            else:
+                end = stack.enter_context(gateway := Gateway(side, namespace, profile, Clock()))
+                start = stack.enter_context(standing_in(gateway.host, profile))
             namespace.configure(HOSTS[side], side.routes)
             end.daemon = Charon(folder / side.name, namespace, start)
             stack.callback(end.daemon.stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from errno import EINVAL, ESRCH
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +14,6 @@ from pyxfrm.client.events import Event, SaAdded, SaDeleted, SaExpired, SaMigrate
 from pyxfrm.client.records import SaRecord
 from pyxfrm.engine.datapath import Action
 from pyxfrm.errors import XfrmError
-from pyxfrm.lab import LabError, fetch
 from pyxfrm.model import (
     AlgorithmKind,
     Direction,
@@ -28,7 +26,6 @@ from pyxfrm.model import (
     ip,
     network,
 )
-from pyxfrm.transport.preload import library
 from tests.engine.datapath.support import packet4
 from tests.judges.charon import until
 from tests.judges.network import SHIFT, Namespace
@@ -44,19 +41,12 @@ E = TypeVar("E", bound=Event)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _able(_ip_and_tc: None) -> None:
-    """Namespaces and TUN devices need root, the library that leads to engines a compiler; the daemon comes from the archive, as the lab does."""
+def _able() -> None:
+    """Namespaces and TUN devices need root."""
     try:
         Namespace().close()
-        library()
     except XfrmError as why:
-        pytest.skip(f"no daemon can be led to an engine here: {why}")
-    try:
-        fetch.strongswan()
-    except LabError as why:
-        if os.environ.get("CI") or os.environ.get("PYXFRM_REQUIRE_LAB"):
-            raise
-        pytest.skip(f"no strongSwan: {why}")
+        pytest.skip(f"no place for two gateways here: {why}")
 
 
 def told(gateway: Gateway, kind: type[E]) -> list[E]:
