@@ -237,6 +237,17 @@ def test_a_dump_of_many_holds_few() -> None:
     assert peak < 2_000_000  # all of them are 4.5 MB
 
 
+def test_every_public_name_is_there_and_has_one_home() -> None:
+    import pyxfrm.client
+
+    names = {name: getattr(pyxfrm.client, name) for name in pyxfrm.client.__all__}
+    for name, thing in names.items():
+        assert getattr(thing, "__name__", name).rpartition(".")[2] == name
+    assert set(pyxfrm.client._HOMES) == set(names) - {"verbs"}
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        pyxfrm.client.Nothing  # noqa: B018
+
+
 def test_importing_the_client_is_cheap() -> None:
     code = "import sys, pyxfrm.client; print(*sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

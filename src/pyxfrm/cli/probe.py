@@ -47,11 +47,8 @@ MARKS = {
 def main(argv: Sequence[str]) -> int:
     """``xfrm probe [--json] [--engine NAME|PATH] [-n NETNS]``: exit status 0 whatever was found."""
     args = parser().parse_args(argv)
-    client = Xfrm(transport=connect(args.engine, args.netns))
-    try:
+    with Xfrm(transport=connect(args.engine, args.netns)) as client:
         found = client.probe()
-    finally:
-        client.close()
     if args.json:
         print(_as_json(found))
         return 0
