@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,9 +17,11 @@ from pyxfrm.client import Request, verbs
 from pyxfrm.client.request import Done
 from pyxfrm.model import Action, Direction, Policy, network
 from pyxfrm.transport.remote import RemoteTransport
-from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Station
+from pyxfrm.tunnel import End, Keys, Queue, Run, Static, Station, Via
 from pyxfrm.tunnel.place import Place
 from tests.tunnel.pair import LEFT4, RIGHT4, point
+
+NO_DESCRIPTOR = -1
 
 
 class Device(Queue):
@@ -54,24 +57,29 @@ class Wire:
         self.scene = scene
 
     def fileno(self) -> int:
-        return -1
+        return NO_DESCRIPTOR
 
     def send(self, run: Run) -> Counter[str]:
         self.scene.sent += [self.scene.answered()] * len(run.payloads)
         return Counter()
 
     def receive(self) -> list[Run]:
-        return []
+        came, self.scene.came = self.scene.came, []
+        return came
 
     def close(self) -> None:
         pass
 
 
 class Scene:
-    """An end with a client that sends without waiting. ``sent``: for each packet, whether the client could read an answer before it left."""
+    """An end with a client that sends without waiting.
+
+    ``sent``  for each packet, whether the client could read an answer before it left; ``came``: what the sockets have
+    """
 
     def __init__(self, path: Path) -> None:
         self.sent: list[bool] = []
+        self.came: list[Run] = []
         self.device = Device()
         self.end = End(self.device, hold=60.0, make=lambda place: Wire(place, self))
         self.view = Static(
@@ -158,3 +166,21 @@ def test_what_waited_leaves_when_another_thread_ends_the_block(scene: Scene) -> 
     assert _readable(scene.end)
     scene.end.turn(0)
     assert len(scene.sent) == 20
+
+
+def test_a_request_that_comes_while_packets_are_opened_is_answered_among_them(scene: Scene) -> None:
+    """Packets that take long, as on a slow machine."""
+    seen: list[bool] = []
+
+    def tap(out: bool, _: Run) -> None:
+        if not out:
+            seen.append(scene.answered())
+            if len(seen) == 2:
+                scene.ask(verbs.update_policy(scene.policy(Action.BLOCK)))
+            time.sleep(0.002)
+
+    scene.end.tap = tap
+    (place,) = scene.end.outer.places
+    scene.came = [Run(Via(place, bytes((127, 0, 0, 2)), 4500), (bytes(64),), 64)] * 5
+    scene.end.step(scene.end.clock(), [NO_DESCRIPTOR])
+    assert seen == [False, False, True, True, True]

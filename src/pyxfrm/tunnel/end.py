@@ -51,6 +51,7 @@ _MOST_MTUS = 4096
 _MOST_LATE = 128  # reads in a row from a place that was left
 _MTU_GOOD_FOR = 10.0  # seconds
 _NEVER = float("inf")
+_PATIENCE = 0.001  # seconds that who asks waits for packets that have come, or for one batch
 
 
 def _make_clock() -> Clock:
@@ -130,6 +131,7 @@ class End(Closing):
         self._epoll = select.epoll()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._stepping = False
+        self._attended = 0.0
         self._sources: dict[int, Callable[[float], None]] = {}
         self._outers: dict[int, Outer] = {}
         self.engine.now = max(self.engine.now, clock())
@@ -230,17 +232,27 @@ class End(Closing):
             self.host.tick()
         ready = set(ready)
         # Who asks does not wait for what has come by now: between the questions of a move packets wait, too.
-        for fd in ready & self._sources.keys():
+        asked = ready & self._sources.keys()
+        for fd in asked:
             self._sources[fd](now)
+        self._attended = self.clock() if asked else now
+        came = [self._outers[fd] for fd in ready if fd in self._outers]
         if self.inner.fileno() in ready:
             self._read_inner(now)
-        came = [self._outers[fd] for fd in ready if fd in self._outers]
+            if came:
+                self._attend()
         # What came to a place that was left is older, and the replay window does not wait for it.
         for outer in sorted(came, key=lambda outer: self.outer.leaving.get(outer.place, _NEVER)):
             self._receive(outer, now)
         due = self.inner.deadline()
         if due is not None and due <= now:
             self._read_inner(now)
+
+    def _attend(self) -> None:
+        """Answer who has asked meanwhile, when packets have taken long: what was read to be sent has been sent."""
+        if self.server is not None and self.clock() - self._attended >= _PATIENCE:
+            self.server.serve_once(0)
+            self._attended = self.clock()
 
     def _woken(self, _: float) -> None:
         os.eventfd_read(self._wake)
@@ -308,7 +320,9 @@ class End(Closing):
         leaving = outer.place in self.outer.leaving
         for _ in range(_MOST_LATE if leaving else 1):
             runs = outer.receive()
-            for run in runs:
+            for number, run in enumerate(runs):
+                if number:
+                    self._attend()
                 if self.tap is not None:
                     self.tap(False, run)
                 self.accept(run, now)
