@@ -19,7 +19,7 @@ from pyxfrm.abi.profiles import LINUX_6_12
 from pyxfrm.client import Xfrm
 from pyxfrm.engine import Engine
 from pyxfrm.errors import UsageError
-from pyxfrm.transport.preload import environment, library
+from pyxfrm.transport.preload import SOURCE, environment, library
 from pyxfrm.transport.server import serving
 from tests.transport.bytes import REQUEST, flush, message, new_sa, sad_info
 
@@ -304,6 +304,12 @@ def test_it_is_compiled_once_and_only_if_it_can_be(
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="nowhere to put"):
         library(tmp_path / "file")
+
+
+def test_compilers_have_nothing_to_say(tmp_path: Path) -> None:
+    words = ["cc", "-Wall", "-Wextra", "-shared", "-fPIC", "-O2", "-o", str(tmp_path / "made.so")]
+    done = subprocess.run([*words, str(SOURCE), "-ldl"], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_other_preloaded_libraries_stay(
