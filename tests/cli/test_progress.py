@@ -14,9 +14,9 @@ from pyxfrm.relocation.driver import Moment
 GONE = RemoveSa(SaId(ip("192.0.2.1"), Proto.ESP, 0xC1))
 
 
-def shown(*moments: Moment) -> list[str]:
+def shown(*moments: Moment, width: int = 80) -> list[str]:
     text = io.StringIO()
-    steps = Steps("local 192.0.2.10 -> 203.0.113.10, hold", Console(file=text, width=80))
+    steps = Steps("local 192.0.2.10 -> 203.0.113.10, hold", Console(file=text, width=width))
     for moment in moments:
         steps(moment)
     return text.getvalue().splitlines()
@@ -51,3 +51,10 @@ def test_long_lines_are_wrapped() -> None:
     assert all(len(line) <= 80 for line in lines)
     told = " ".join(line[15:] for line in lines[2:])
     assert told.count("delete 1 SA") == told.count("wait 100 ms") == 9
+
+
+def test_a_narrow_terminal_has_the_words_under_their_times() -> None:
+    script = Script((Wait(0.001), Batch((GONE, GONE)), Wait(0.002)))
+    lines = shown(Moment(1, 0.51, 0.002, script, ((DONE,),)), width=24)
+    assert lines[-3:] == ["  510.0   2.0", "  wait 1 ms, delete 2", "  SAs, wait 2 ms"]
+    assert all(len(line) <= 24 for line in lines)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -344,3 +345,12 @@ def test_the_journal_as_json(command: Command) -> None:
     told = json.loads(command.out)
     assert undocumented(told) == []
     assert told["relocations"][0]["outcome"]["state"] == "moved"
+
+
+def test_an_engine_that_has_gone_is_not_said_to_be_unfinished(command: Command) -> None:
+    gone = command.folder / "gone"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(gone))
+    assert command("--resume", "--engine", str(gone)) == 1
+    assert "nobody serves there: its process has gone" in command.err
+    assert "unfinished" not in command.err

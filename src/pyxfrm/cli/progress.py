@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Steps"]
 
+_NARROW = 20  # columns; words that have less stand under their times
+
 
 class Steps:
     """A listener for a driver. ``title``: what is done; ``console``: where to, stderr unless told."""
@@ -37,6 +39,10 @@ class Steps:
         words = Text(in_brief(moment.command), "bold" if isinstance(moment.command, Script) else "")
         if said not in ("ok", "read"):
             words.append(f": {said}", "not bold" if fine else "bold red")
-        for line in words.wrap(self.console, max(20, self.console.width - len(when))):
+        if self.console.width - len(when) < _NARROW:
+            self.console.print(Text(when.rstrip(), "dim"))
+            when = "  "
+        for line in words.wrap(self.console, max(_NARROW, self.console.width - len(when))):
+            line.rstrip()
             self.console.print(Text.assemble((when, "dim"), line))
             when = " " * len(when)

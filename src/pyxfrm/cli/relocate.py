@@ -451,9 +451,10 @@ class _Task:
         return self._go_on(abort=True)
 
     def _go_on(self, *, abort: bool) -> int:
+        driver = self.driver  # what cannot be reached is told before
         self._progress("undoing what was cut off" if abort else "finishing what was cut off")
         with to_its_end():
-            outcome = self._driven(lambda: self.driver.resume(abort=abort))
+            outcome = self._driven(lambda: driver.resume(abort=abort))
             if outcome is None:
                 return UNFINISHED
             status = self._tell(outcome, ())
