@@ -38,6 +38,7 @@ Results = dict[str, dict[str, Any]]
 
 KERNELS = {"7.2": LINUX_7_2, "6.12": LINUX_6_12}
 NAMES = sorted(CASES)
+_PATIENCE = 120.0  # seconds for a case, which a busy machine may have to run several times
 
 
 def cases_of(profile: Profile) -> list[str]:
@@ -68,7 +69,7 @@ def on_kernel(lab: Lab, profile: Profile) -> Results:
     """All cases of a profile on a kernel, each in its own namespace."""
     names = cases_of(profile)
     arguments = [[name, profile.name] for name in names]
-    jobs = lab.map("tests.conformance.guest:run_case", arguments)
+    jobs = lab.map("tests.conformance.guest:run_case", arguments, timeout=_PATIENCE)
     return {
         name: {"value": job.value, "error": job.error, "traceback": job.traceback}
         for name, job in zip(names, jobs, strict=True)

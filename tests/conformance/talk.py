@@ -97,7 +97,7 @@ class Talk:
         self.do(Sysctl(name, str(value)))
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, and hear what timers have to say."""
+        """Let time pass, and hear what timers have to say. Half a second or more: the case must not be late (guest.py)."""
         self.do(Sleep(seconds))
         self.now += seconds
         for name in self.sockets:
