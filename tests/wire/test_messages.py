@@ -12,7 +12,7 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi.messages import ATTRIBUTES, MESSAGES
 from pyxfrm.abi.netlink import NLM_F_DUMP, NLM_F_MATCH, NLM_F_REQUEST, NLM_F_ROOT
 from pyxfrm.abi.structs import MarkVM, UserSaFlush, UserSaId
-from pyxfrm.errors import MalformedError
+from pyxfrm.errors import MalformedError, UsageError
 from pyxfrm.wire.attrs import decode_payload, encode_payload
 from pyxfrm.wire.messages import attr_name, build, decode, decode_all, message_name
 from pyxfrm.wire.netlink import frames
@@ -117,3 +117,8 @@ def test_every_attribute_is_read_through_its_message(number: int) -> None:
     value = decode(made.encode()).get(number)
     assert value == decode_payload(number, payload)
     assert payload.startswith(encode_payload(number, value))
+
+
+def test_a_body_that_is_no_structure_is_the_callers_mistake() -> None:
+    with pytest.raises(UsageError, match="str: not a structure"):
+        build(0x10, 0, "SA")

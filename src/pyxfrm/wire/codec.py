@@ -86,9 +86,11 @@ _CACHE: dict[type[Any], Codec[Any]] = {}
 
 
 def codec(cls: type[T]) -> Codec[T]:
-    """The codec of a structure declared in :mod:`pyxfrm.abi`, made on first use."""
+    """The codec of a structure declared in :mod:`pyxfrm.abi`, made on first use. UsageError for any other class."""
     made = _CACHE.get(cls)
     if made is None:
+        if cls not in C_STRUCTS:
+            raise UsageError(f"{cls.__name__}: not a structure that pyxfrm.abi declares")
         made = _CACHE[cls] = Codec(cls)
     return made
 
