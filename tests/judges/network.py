@@ -22,7 +22,7 @@ from pyxfrm.tunnel.tun import Tun
 __all__ = ["Cable", "DEVICE", "Namespace", "SHIFT"]
 
 DEVICE = "wan"
-SHIFT = 10_000  # what the NAT adds to a port
+SHIFT = 10_000  # what the NAT adds to a port, unless it is told otherwise
 
 _MOST = 64  # packets at a time
 _UDP = 17
@@ -79,11 +79,13 @@ class Namespace(Closing):
 class Cable(Closing):
     """Carries packets between two devices, by a thread.
 
-    ``nat``  addresses on the left and what they are on the right, IPv4; ports of what is translated are `SHIFT` higher there
+    ``nat``    addresses on the left and what they are on the right, IPv4
+    ``shift``  ports of what is translated are so much higher on the right
     """
 
     def __init__(self, left: Tun, right: Tun) -> None:
         self.nat: dict[str, str] = {}
+        self.shift = SHIFT
         self._ends = {left: right, right: left}
         self._left = left
         self._over, self._end = os.pipe()
@@ -102,13 +104,16 @@ class Cable(Closing):
                     packets = key.data.read(0.0, _MOST)
                     outwards = key.data is self._left
                     self._ends[key.data].write(
-                        [self._translated(packet, outwards) for packet in packets], None, 0.0
+                        [self.translated(packet, outwards=outwards) for packet in packets],
+                        None,
+                        0.0,
                     )
 
-    def _translated(self, packet: bytes, outwards: bool) -> bytes:
+    def translated(self, packet: bytes, *, outwards: bool) -> bytes:
+        """A packet at the other side of the NAT; ``outwards``: from left to right."""
         if packet[0] != 0x45 or packet[9] != _UDP:
             return packet
-        at, port_at, shift = (12, 20, SHIFT) if outwards else (16, 22, -SHIFT)
+        at, port_at, shift = (12, 20, self.shift) if outwards else (16, 22, -self.shift)
         for inside, outside in self.nat.items():
             before, after = ip(inside).packed, ip(outside).packed
             if not outwards:

@@ -50,7 +50,6 @@ __all__ = [
     "load",
     "packets",
     "pair",
-    "pass_on",
 ]
 
 
@@ -199,7 +198,14 @@ class Pair:
         for number in range(rounds):
             for here, there in ((self.left, self.right), (self.right, self.left)):
                 for packet in packets(here.side, there.side, number):
-                    pass_on(packet, here, there)
+                    self.pass_on(packet, here, there)
+
+    def pass_on(self, packet: bytes, here: Gateway, there: Gateway) -> None:
+        """Out of one end, sealed, past the NAT, and into the other, as it was."""
+        action, sealed = here.output(packet)
+        assert action is Action.PROTECTED, (action, here.side.name)
+        arriving = self.cable.translated(sealed, outwards=here is self.left)
+        assert there.input(arriving) == (Action.DELIVERED, packet)
 
 
 def load(
@@ -237,14 +243,6 @@ def establish(left: End, right: End, **more: Settings) -> None:
     load(left, right, **more)
     left.daemon.swanctl("--initiate", "--child", "net")
     until("both have two SAs", lambda: len(left.sas()) == len(right.sas()) == 2)
-
-
-def pass_on(packet: bytes, here: Gateway, there: Gateway) -> bytes:
-    """Out of one end, sealed, and into the other, as it was; what was seen between them."""
-    action, sealed = here.output(packet)
-    assert action is Action.PROTECTED, (action, here.side.name)
-    assert there.input(sealed) == (Action.DELIVERED, packet)
-    return sealed
 
 
 def packets(here: Side, there: Side, number: int = 0) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from pyxfrm.model import (
 from tests.engine.datapath.support import packet4
 from tests.judges.charon import until
 from tests.judges.network import SHIFT, Namespace
-from tests.judges.pair import LEFT, RIGHT, Gateway, Pair, load, packets, pair, pass_on
+from tests.judges.pair import LEFT, RIGHT, Gateway, Pair, load, packets, pair
 
 SECOND = "198.51.100.1"
 LEFT6, RIGHT6 = "2001:db8:1::1", "2001:db8:2::1"
@@ -239,8 +239,8 @@ def between_hosts(both: Pair, here: str, there: str) -> None:
     wait_for_hosts(both.right, out.reversed())
     same_on_both(both, fwd=False)
     ends = ip(here).packed, ip(there).packed
-    pass_on(packet4(*ends), *both.both)
-    pass_on(packet4(*ends[::-1]), *both.both[::-1])
+    both.pass_on(packet4(*ends), *both.both)
+    both.pass_on(packet4(*ends[::-1]), *both.both[::-1])
 
 
 def wait_for_hosts(end: Gateway, out: Selector) -> None:
@@ -295,6 +295,8 @@ def test_a_nat_appears_and_goes(tmp_path: Path) -> None:
         for sa in both.left.sas():
             assert sa.encap == Encap(4500, 4500)
         assert [end.sa(SaDir.OUT).replay for end in both.both] == numbers
+        both.exchange()
+        numbers = [end.sa(SaDir.OUT).replay for end in both.both]
         assert not [e for end in both.both for e in end.events() if isinstance(e, SaDeleted)]
 
         both.left.gain(LEFT.first)
@@ -306,6 +308,41 @@ def test_a_nat_appears_and_goes(tmp_path: Path) -> None:
         assert [end.sa(SaDir.OUT).replay for end in both.both] == numbers
         same_on_both(both)
         both.exchange()
+        assert both.refusals == []
+
+
+def test_a_nat_takes_another_port(tmp_path: Path) -> None:
+    """The end behind it does not notice; its packets tell the other one, whose engine tells the daemon (MAPPING)."""
+    with pair(tmp_path) as both:
+        both.cable.nat[LEFT.first] = OUTSIDE
+        both.establish()
+        both.exchange()
+        for end in both.both:
+            end.events()
+        both.cable.shift += 1
+        port = 4500 + both.cable.shift
+        (packet, _) = packets(LEFT, RIGHT)
+        both.pass_on(packet, *both.both)
+        until("the new port", lambda: both.right.sa(SaDir.OUT).encap == Encap(4500, port))
+        until("the same inwards", lambda: both.right.sa(SaDir.IN).encap == Encap(port, 4500))
+        until("the policies", lambda: len(both.right.policies()) == 6)
+        assert [e.new_saddr for e in told(both.right, SaMigrated)] != []
+        both.exchange()
+        assert both.refusals == []
+
+
+def test_moves_without_end(tmp_path: Path) -> None:
+    with pair(tmp_path, left=(SECOND,)) as both:
+        both.establish()
+        for number in range(10):
+            old, new = ((LEFT.first, SECOND), (SECOND, LEFT.first))[number % 2]
+            if number:
+                both.left.gain(new)
+            both.exchange()
+            both.left.lose(old)
+            settled(both, new, RIGHT.first)
+        both.exchange()
+        assert both.left.sa(SaDir.OUT).replay.oseq == 22
         assert both.refusals == []
 
 
