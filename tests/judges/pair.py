@@ -142,9 +142,13 @@ class Gateway(End):
     """
 
     def __init__(self, side: Side, namespace: Namespace, profile: Profile, clock: Clock) -> None:
-        spis = count(side.spis)
+        numbers = count()
         self.refusals: list[tuple[int, int]] = []
-        chance = Chance(spi=lambda _low, _high: next(spis))
+        chance = Chance(
+            spi=lambda low, high: (
+                side.spis + next(numbers) if high > side.spis else low + next(numbers)
+            )
+        )
         engine = Engine(profile, chance=chance, observer=self._observe)
         self.host = EngineHost(engine, clock)
         self.datapath = Datapath(engine)

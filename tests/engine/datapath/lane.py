@@ -179,7 +179,7 @@ class EngineLane(Lane):
         self.imitator = Imitator(profile)
         self.datapath = Datapath(
             self.imitator.engine,
-            local=lambda address: address in (OUTSIDE, INSIDE),
+            local=lambda address: address in (OUTSIDE, INSIDE) or len(address) == 16,
             source=lambda _family, _daddr, _oif: OUTSIDE,
             mtu=lambda _: 1500,
             address=lambda _: OUTSIDE,

@@ -84,13 +84,21 @@ class Opening:
         family = AF_INET if len(arrival.daddr) == 4 else AF_INET6
         spi = arrival.spi.to_bytes(4, "big")
         if proto in _TUNNELS:
-            helper = (
-                arrival.saddr if family == AF_INET else self.engine.tunnel_spis.find(arrival.saddr)
-            )
+            helper = self._helper(arrival, family)
             if helper is None:
                 return None
-            spi = helper
+            proto, spi = helper
         return self._by_key(key_of(daddr, spi, family, proto), mark)
+
+    def _helper(self, arrival: Arrival, family: int) -> tuple[int, bytes] | None:
+        """Protocol and SPI of the helper with these addresses: its protocol is of the outer family, whichever is inside.
+
+        net/ipv4/xfrm4_tunnel.c: xfrm_tunnel_rcv; net/ipv6/xfrm6_tunnel.c: xfrm6_tunnel_rcv.
+        """
+        if family == AF_INET:
+            return IPPROTO_IPIP, arrival.saddr
+        spi = self.engine.tunnel_spis.find(arrival.saddr)
+        return None if spi is None else (IPPROTO_IPV6, spi)
 
     def _by_key(self, key: bytes, mark: int) -> Sa | None:
         recent = self._recent.get(key)
