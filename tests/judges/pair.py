@@ -193,9 +193,9 @@ class Pair:
         """Of both."""
         return self.left.refusals + self.right.refusals
 
-    def establish(self, **more: Settings) -> None:
+    def establish(self, sas: int = 2, **more: Settings) -> None:
         """As the function does."""
-        establish(self.left, self.right, **more)
+        establish(self.left, self.right, sas, **more)
 
     def exchange(self, rounds: int = 1) -> None:
         """Packets of both families in both directions: what comes out is what went in."""
@@ -242,11 +242,11 @@ def load(
         here.daemon.load({"connections": {"gw": gw}, "secrets": secrets})
 
 
-def establish(left: End, right: End, **more: Settings) -> None:
-    """Load, and begin: afterwards both have their SAs. ``more`` as of `load`."""
+def establish(left: End, right: End, sas: int = 2, **more: Settings) -> None:
+    """Load, and begin: afterwards both have their ``sas``. ``more`` as of `load`."""
     load(left, right, **more)
     left.daemon.swanctl("--initiate", "--child", "net")
-    until("both have two SAs", lambda: len(left.sas()) == len(right.sas()) == 2)
+    until("both have their SAs", lambda: len(left.sas()) == len(right.sas()) == sas)
 
 
 def packets(here: Side, there: Side, number: int = 0) -> Iterator[bytes]:

@@ -24,13 +24,19 @@ def test_a_life_on_linux_and_on_engines(lab72: Lab, child: str) -> None:
 
 
 @pytest.mark.kernel
+def test_a_life_with_ipcomp(lab72: Lab) -> None:
+    """Each end has SAs of ESP and of IPComp, and the kernel's helpers."""
+    same_life(lab72, "LINUX_7_2", {"ipcomp": "yes"}, sas=6)
+
+
+@pytest.mark.kernel
 def test_a_life_without_migrate_state(lab612: Lab) -> None:
     same_life(lab612, "LINUX_6_12", {})
 
 
-def same_life(lab: Lab, profile: str, child: dict[str, str]) -> None:
+def same_life(lab: Lab, profile: str, child: dict[str, str], sas: int = 2) -> None:
     theirs, ours = (
-        lab.call("tests.judges.guest:life", {"engine": engine, "child": child})
+        lab.call("tests.judges.guest:life", {"engine": engine, "sas": sas, "child": child})
         for engine in ("", profile)
     )
     assert len(theirs) == 10
