@@ -24,7 +24,14 @@ PLAIN = [*lines.SAS, *lines.POLICIES]
 def compare(
     lab: Lab, cases: dict[str, list[str]], before: Sequence[str] = ()
 ) -> dict[str, list[str]]:
-    """What differs, by case."""
+    """What differs, by case; every time, for on a machine that stands still a second may pass between setting the clock and the line."""
+    found = _compare(lab, cases, before)
+    for _ in range(2):
+        found |= _compare(lab, {name: cases[name] for name in found if found[name]}, before)
+    return found
+
+
+def _compare(lab: Lab, cases: dict[str, list[str]], before: Sequence[str]) -> dict[str, list[str]]:
     arguments = [[whose, before, case] for case in cases.values() for whose in ("iproute2", "xfrm")]
     played = list(lab.map("tests.cli.guest:play", arguments))
     return {

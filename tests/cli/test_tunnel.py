@@ -97,7 +97,7 @@ def test_two_processes_with_a_file_of_keys_stream_while_one_moves(
     last = found[-1]["end"]
     assert last["name"] == "a"
     assert not last["unsent"]
-    assert last["packets_in"] >= 250
+    assert last["packets_in"] >= 100
     assert right.returncode == left.returncode == 0
     assert "dropped: none" in told
     assert not (runtime / "pyxfrm").exists()
