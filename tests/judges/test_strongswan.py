@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from errno import EINVAL, ESRCH
+from dataclasses import replace
+from errno import EEXIST, EINVAL, ESRCH
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +43,9 @@ E = TypeVar("E", bound=Event)
 
 @pytest.fixture(scope="module", autouse=True)
 def _able() -> None:
-    """Namespaces and TUN devices need root."""
+    """Namespaces and TUN devices need root, and both families are in the tests."""
+    if not Path("/proc/sys/net/ipv6").exists():
+        pytest.skip("no place for two gateways here: no IPv6")
     try:
         Namespace().close()
     except XfrmError as why:
@@ -361,6 +364,30 @@ def test_compressed_packets_move_along(tmp_path: Path) -> None:
         both.exchange()
         both.pass_on(long, *both.both)
         assert both.refusals == []
+
+
+def test_what_cannot_be_moved_is_made_anew(tmp_path: Path) -> None:
+    """Another's SA is where one of ours has to go: first the daemon loses its own by delete and add, then it makes new ones."""
+    with pair(tmp_path, left=(SECOND,), complaints="unable to|No such process") as both:
+        both.establish()
+        both.exchange()
+        old = spis(both.left)
+        sa = both.left.sa(SaDir.IN).sa
+        in_the_way = replace(sa, id=replace(sa.id, daddr=ip(SECOND)), reqid=99)
+        both.left.client.add_sa(in_the_way)
+        both.left.lose(LEFT.first)
+        wait_without(both.right, old)
+        both.left.client.delete_sa(in_the_way.id)
+        replaced(both, old)
+        assert both.left.refusals[:2] == [
+            (EEXIST, m.XFRM_MSG_MIGRATE_STATE),
+            (EEXIST, m.XFRM_MSG_NEWSA),
+        ]
+        assert {*both.refusals[2:]} <= {
+            (ESRCH, m.XFRM_MSG_MIGRATE_STATE),
+            (ESRCH, m.XFRM_MSG_GETSA),
+            (ESRCH, m.XFRM_MSG_DELSA),
+        }
 
 
 def test_moves_without_end(tmp_path: Path) -> None:
