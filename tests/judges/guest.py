@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pyxfrm.abi.profiles import PROFILES
+from pyxfrm.abi.profiles import PROFILES, Profile
 from pyxfrm.client import Xfrm
 from pyxfrm.client.events import Event
 from pyxfrm.model import Policy, Proto
-from tests.judges.charon import Charon, until
+from tests.judges.charon import Charon, Start, until
 from tests.judges.network import Cable, Namespace
-from tests.judges.pair import LEFT, RIGHT, Clock, End, Gateway, establish
+from tests.judges.pair import LEFT, RIGHT, Clock, End, Gateway, Side, establish
 from tests.judges.place import standing_in
 
 SECOND, OUTSIDE = "198.51.100.1", "192.0.2.77"
@@ -28,24 +29,35 @@ HOSTS = {LEFT: (LEFT.first, SECOND), RIGHT: (RIGHT.first,)}
 def life(words: dict[str, Any]) -> list[Any]:
     """On the guest's own XFRM, or with the profile ``engine`` on engines; ``child``: settings of the child SA, of which there are ``sas`` at each end."""
     profile = PROFILES[words["engine"]] if words["engine"] else None
+    with ends(profile, profile) as (left, right, cable):
+        return _live(left, right, cable, words["sas"], words["child"])
+
+
+@contextmanager
+def ends(left: Profile | None, right: Profile | None) -> Iterator[tuple[End, End, Cable]]:
+    """Two daemons, each on an engine of a profile, or on the guest's own XFRM."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ends: list[End] = []
-        for side in (LEFT, RIGHT):
+        made = []
+        for side, profile in ((LEFT, left), (RIGHT, right)):
             namespace = Namespace()
-            start: Any = subprocess.Popen
-            if profile is None:
-                end = stack.enter_context(End(side, namespace, Xfrm(namespace.path)))
-            else:
-                end = stack.enter_context(gateway := Gateway(side, namespace, profile, Clock()))
-                start = stack.enter_context(standing_in(gateway.host, profile))
+            end, start = _end(stack, side, namespace, profile)
             namespace.configure(HOSTS[side], side.routes)
             end.daemon = Charon(folder / side.name, namespace, start)
             stack.callback(end.daemon.stop)
-            ends.append(end)
-        left, right = ends
-        cable = stack.enter_context(Cable(left.namespace.device, right.namespace.device))
-        return _live(left, right, cable, words["sas"], words["child"])
+            made.append(end)
+        one, other = made
+        cable = stack.enter_context(Cable(one.namespace.device, other.namespace.device))
+        yield one, other, cable
+
+
+def _end(
+    stack: ExitStack, side: Side, namespace: Namespace, profile: Profile | None
+) -> tuple[End, Start]:
+    if profile is None:
+        return stack.enter_context(End(side, namespace, Xfrm(namespace.path))), subprocess.Popen
+    gateway = stack.enter_context(Gateway(side, namespace, profile, Clock()))
+    return gateway, stack.enter_context(standing_in(gateway.host, profile))
 
 
 def _live(left: End, right: End, cable: Cable, sas: int, child: dict[str, str]) -> list[Any]:
@@ -58,17 +70,17 @@ def _live(left: End, right: End, cable: Cable, sas: int, child: dict[str, str]) 
     look("established")
     cable.nat[SECOND] = OUTSIDE
     left.lose(LEFT.first)
-    _wait(left, SECOND)
-    _wait(right, OUTSIDE)
+    wait_for(left, SECOND)
+    wait_for(right, OUTSIDE)
     look("a NAT appeared")
     left.gain(LEFT.first)
     left.lose(SECOND)
-    _wait(left, LEFT.first)
-    _wait(right, LEFT.first)
+    wait_for(left, LEFT.first)
+    wait_for(right, LEFT.first)
     look("the NAT is gone")
-    old = _esp(left)
+    old = esp_spis(left)
     left.daemon.swanctl("--rekey", "--child", "net")
-    until("new SAs", lambda: all(_replaced(end, old, sas) for end in (left, right)))
+    until("new SAs", lambda: all(replaced(end, old, sas) for end in (left, right)))
     look("rekeyed")
     left.daemon.swanctl("--terminate", "--ike", "gw")
     until("nothing", lambda: not any(end.sas() or end.policies() for end in (left, right)))
@@ -76,15 +88,15 @@ def _live(left: End, right: End, cable: Cable, sas: int, child: dict[str, str]) 
     return seen
 
 
-def _esp(end: End) -> set[int]:
+def esp_spis(end: End) -> set[int]:
     return {sa.spi for sa in end.sas() if sa.proto is Proto.ESP}
 
 
-def _replaced(end: End, old: set[int], sas: int) -> bool:
-    return len(end.sas()) == sas and not _esp(end) & old
+def replaced(end: End, old: set[int], sas: int) -> bool:
+    return len(end.sas()) == sas and not esp_spis(end) & old
 
 
-def _wait(end: End, host: str) -> None:
+def wait_for(end: End, host: str) -> None:
     """Until all is between this address of the left end and the right one's."""
 
     def there() -> bool:

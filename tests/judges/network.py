@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import selectors
+import socket
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pyxfrm.closing import Closing
@@ -70,6 +71,15 @@ class Namespace(Closing):
         assert done.returncode == 0, f"{done.stderr}of: {lines}"
         return done.stdout
 
+    def socket(self, family: int) -> socket.socket:
+        """A UDP socket in there."""
+        return in_netns(self._fd, lambda: socket.socket(family, socket.SOCK_DGRAM))
+
+    def read(self, path: str) -> str:
+        """What a file says in there."""
+        own = Path(path.replace("/proc/", "/proc/thread-self/"))
+        return in_netns(self._fd, own.read_text)
+
     def close(self) -> None:
         """Let it go."""
         self.device.close()
@@ -81,11 +91,13 @@ class Cable(Closing):
 
     ``nat``    addresses on the left and what they are on the right, IPv4
     ``shift``  ports of what is translated are so much higher on the right
+    ``tap``    is shown what comes to the left end, and says whether it has taken it
     """
 
     def __init__(self, left: Tun, right: Tun) -> None:
         self.nat: dict[str, str] = {}
         self.shift = SHIFT
+        self.tap: Callable[[bytes], bool] = lambda _: False
         self._ends = {left: right, right: left}
         self._left = left
         self._over, self._end = os.pipe()
@@ -101,13 +113,17 @@ class Cable(Closing):
                 for key, _ in selector.select():
                     if key.data is None:
                         return
-                    packets = key.data.read(0.0, _MOST)
-                    outwards = key.data is self._left
-                    self._ends[key.data].write(
-                        [self.translated(packet, outwards=outwards) for packet in packets],
-                        None,
-                        0.0,
-                    )
+                    self._pass_on(key.data)
+
+    def _pass_on(self, end: Tun) -> None:
+        outwards = end is self._left
+        packets = [self.translated(one, outwards=outwards) for one in end.read(0.0, _MOST)]
+        left = packets if outwards else [one for one in packets if not self.tap(one)]
+        self._ends[end].write(left, None, 0.0)
+
+    def send(self, packet: bytes) -> None:
+        """A packet from the left end that did not come out of its device."""
+        self._ends[self._left].write([self.translated(packet, outwards=True)], None, 0.0)
 
     def translated(self, packet: bytes, *, outwards: bool) -> bytes:
         """A packet at the other side of the NAT; ``outwards``: from left to right."""

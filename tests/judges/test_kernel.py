@@ -17,6 +17,10 @@ CHILDREN = {
 }
 
 
+TIMEOUT = 120.0  # seconds
+PACKETS = ("aes128gcm16", "aes128-sha256-esn", "chacha20poly1305")
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize("child", CHILDREN)
 def test_a_life_on_linux_and_on_engines(lab72: Lab, child: str) -> None:
@@ -36,9 +40,26 @@ def test_a_life_without_migrate_state(lab612: Lab) -> None:
 
 def same_life(lab: Lab, profile: str, child: dict[str, str], sas: int = 2) -> None:
     theirs, ours = (
-        lab.call("tests.judges.guest:life", {"engine": engine, "sas": sas, "child": child})
+        lab.call(
+            "tests.judges.guest:life",
+            {"engine": engine, "sas": sas, "child": child},
+            timeout=TIMEOUT,
+        )
         for engine in ("", profile)
     )
     assert len(theirs) == 10
     for mine, kernels in zip(ours, theirs, strict=True):
         assert mine == kernels, kernels[:2]
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("child", PACKETS)
+def test_packets_between_an_engine_and_linux(lab72: Lab, child: str) -> None:
+    """Under two strongSwans, through moves and a rekeying: each is echoed, none is refused, and no number is used twice."""
+    rounds = 25
+    words = {"rounds": rounds, "child": {"esp_proposals": child}}
+    told = lab72.call("tests.judges.guest_packets:across", words, timeout=TIMEOUT)
+    sent = 2 * rounds
+    assert told["echoes"] == 4 * sent
+    assert told["numbers"] == [[n * sent] * 2 for n in (1, 2, 3, 1)]
+    assert told["counters"] == {}
