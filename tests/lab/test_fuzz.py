@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -57,6 +58,18 @@ def liar(scripts: Sequence[Script]) -> list[Transcript]:
 def test_the_same_seed_gives_the_same_messages() -> None:
     assert Generator(7).sequence(50) == Generator(7).sequence(50)
     assert Generator(7).sequence(50) != Generator(8).sequence(50)
+
+
+def test_what_is_parted_is_parted() -> None:
+    generator = Generator(5)
+    parted, whole = {m.XFRMA_KMADDRESS, m.XFRMA_ENCAP}, 0
+    for _ in range(20_000):
+        raw = generator.message()
+        if raw[4:6] == m.XFRM_MSG_MIGRATE.to_bytes(2, sys.byteorder) and len(raw) > 100:
+            numbers = {one.number for one in messages.decode(raw).attrs}
+            assert not parted <= numbers
+            whole += bool(parted & numbers)
+    assert whole > 50
 
 
 def test_an_engine_agrees_with_itself() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from pyxfrm.abi import messages as m
 from pyxfrm.abi import xfrm as x
 from pyxfrm.abi.messages import ATTRIBUTES, MESSAGES
 from pyxfrm.abi.netlink import NLM_F_ACK, NLM_F_REQUEST
+from pyxfrm.errors import MalformedError
 from pyxfrm.lab.grammar import KINDS, WEIGHTS
 from pyxfrm.lab.picker import Attrs, Picker
 from pyxfrm.wire.attrs import Attr
@@ -97,6 +99,9 @@ class Generator:
 
     def message(self) -> bytes:
         """One message, perhaps damaged."""
+        return _parted(self._message())
+
+    def _message(self) -> bytes:
         rng = self.rng
         self.seq += 1
         if self._sent and rng.random() < 0.2:
@@ -196,6 +201,21 @@ class Generator:
             at = 16 + 60
         changed[at] = rng.choice((0, 1, 0x7F, 0xFF, rng.randrange(256)))
         return bytes(changed)
+
+
+def _parted(raw: bytes) -> bytes:
+    """MIGRATE has the key manager's addresses or an encapsulation, not both: no key manager sends that."""
+    if len(raw) < 16 or int.from_bytes(raw[4:6], sys.byteorder) != m.XFRM_MSG_MIGRATE:
+        return raw
+    try:
+        header, body, attrs, *_ = decode(raw)
+    except MalformedError:  # too short for a kernel to look at its attributes
+        return raw
+    if not {m.XFRMA_KMADDRESS, m.XFRMA_ENCAP} <= {one.number for one in attrs}:
+        return raw
+    kept = [one for one in attrs if one.number != m.XFRMA_ENCAP]
+    numbers = {"seq": header.nlmsg_seq, "pid": header.nlmsg_pid}
+    return build(m.XFRM_MSG_MIGRATE, header.nlmsg_flags, body, kept, **numbers).encode()
 
 
 def _attr(kind: int, payload: bytes) -> Attr:
