@@ -128,7 +128,7 @@ def is_esp(packet: bytes) -> bool:
 def echoing(place: Namespace) -> Iterator[None]:
     """Sockets in there that send everything back."""
     place.ip(
-        *(f"address add {host} dev lo" for host in RIGHT.hosts),
+        *(f"address add {host} dev lo nodad" for host in RIGHT.hosts),
         *(f"route add {network} dev {DEVICE}" for network in LEFT.inner),
     )
     over = threading.Event()
