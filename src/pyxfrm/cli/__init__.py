@@ -195,7 +195,7 @@ def _load(target: str) -> Callable[[list[str]], int]:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<10} {command.summary}" for name, command in COMMANDS.items())
+    rows = "\n".join(f"  {name:<11} {command.summary}" for name, command in COMMANDS.items())
     return (
         f"usage: xfrm COMMAND [...]\n\n{rows}\n\n"
         "`xfrm COMMAND --help` tells more, `xfrm help options` of --json, --engine, ..."

@@ -52,7 +52,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--socket", metavar="PATH", help="where the engine serves, for others to ask it meanwhile"
     )
-    run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...", help="it")
+    run.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND ...",
+        help="the program and its words",
+    )
     verb("preload", _preload, "print the library that leads programs to $PYXFRM_ENGINE")
     for each in (serve, run):
         add_profile(each, "the kernel to behave as (7.2 unless given)", LINUX_7_2.name)
