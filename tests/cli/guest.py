@@ -148,8 +148,8 @@ def monitor_both(options: list[str]) -> list[str]:
 _REAL = 0x7F  # the groups that exist; iproute2 asks for others, too
 
 
-def _until_it_listens(pid: int, least: int = 1) -> int:
-    """Until a process has joined these groups, as a mask: ours joins one after the other. What it has joined then."""
+def _until_it_listens(pid: int, least: int = 0) -> int:
+    """Until a process has joined these groups, as a mask (0: any): ours joins one after the other. What it has joined then."""
     groups, end = 0, time.monotonic() + 20
     while time.monotonic() < end:
         for line in Path("/proc/net/netlink").read_text().splitlines()[1:]:
@@ -256,7 +256,7 @@ def monitored_groups(words: list[str]) -> dict[str, list[int]]:
             one = subprocess.Popen(
                 [*command, "monitor", word], stdout=subprocess.DEVNULL, env=_ENVIRONMENT
             )
-            masks.append(_until_it_listens(one.pid, masks[0] & _REAL if masks else 1))
+            masks.append(_until_it_listens(one.pid, masks[0] & _REAL if masks else 0))
             one.terminate()
             one.wait()
         found[word] = masks

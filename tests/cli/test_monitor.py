@@ -59,7 +59,7 @@ def test_events_of_other_namespaces_look_the_same(lab72: Lab) -> None:
 def test_words_are_shortened_as_in_iproute2(lab72: Lab) -> None:
     whole = ("acquire", "expire", "SA", "policy", "aevent", "report")
     words = ["a", "ac", "e", "S", "p", "ae", "r", "all", "all-n", *whole]
-    found = lab72.call("tests.cli.guest:monitored_groups", words, timeout=240)
+    found = lab72.call("tests.cli.guest:monitored_groups", words, timeout=120)
     for word, (theirs, ours) in found.items():
         # For "everything" iproute2 asks for groups that do not exist, too.
         assert ours & 0x7F == theirs & 0x7F, word
