@@ -97,15 +97,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains as it exits
+        _mute()
         return 141
     except OSError as why:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _mute()
         print(f"xfrm: {why.filename or 'standard output'}: {why.strerror or why}", file=sys.stderr)
         return 1
     except SystemExit as end:  # argparse has said what there is to say
         return end.code if isinstance(end.code, int) else 1
     return status
+
+
+def _mute() -> None:
+    from pyxfrm.cli.streams import mute
+
+    mute()
 
 
 def _stand_in() -> None:

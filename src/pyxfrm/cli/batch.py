@@ -20,6 +20,7 @@ from pyxfrm.cli.grammar import VERBS, Verb
 from pyxfrm.cli.objects import find_verb, run
 from pyxfrm.cli.options import Options, take
 from pyxfrm.cli.parse import Parsed, Syntax
+from pyxfrm.cli.streams import note
 from pyxfrm.client import Request, Xfrm, verbs
 from pyxfrm.errors import UsageError, XfrmError
 from pyxfrm.model import Family
@@ -154,7 +155,7 @@ class _Batch:
                 if len(self.waiting) == _TOGETHER:
                     self._send()
             else:
-                _note(self.xfrm.call(request).warning)
+                note(self.xfrm.call(request).warning)
         except XfrmError as why:
             self._send()
             self._failed(number, why)
@@ -188,7 +189,7 @@ class _Batch:
             if ticket.error is not None:
                 self._failed(number, ticket.error)
             elif request.chatty:
-                _note(ticket.warning)
+                note(ticket.warning)
 
     def _failed(self, number: int, why: XfrmError) -> None:
         self.status = self.status or (2 if isinstance(why, UsageError) else 1)
@@ -201,11 +202,6 @@ def _object(name: str) -> str:
     if found is None:
         raise UsageError(f'"{name}" is no command of a batch ({", ".join(VERBS)})')
     return found
-
-
-def _note(text: str) -> None:
-    if text:
-        print(f"xfrm: note: {text}", file=sys.stderr)
 
 
 def _over(xfrm: Xfrm, given: Options) -> Options:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 from pyxfrm.cli import told
 from pyxfrm.cli.arguments import Parser
 from pyxfrm.cli.json_table import SCHEMA
+from pyxfrm.cli.streams import mute
 from pyxfrm.cli.uncut import to_its_end
 from pyxfrm.errors import RefusedError, UsageError, XfrmError
 from pyxfrm.model import INHERIT, REMOVE, Encap, Mark, ip
@@ -548,7 +548,7 @@ def _say(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as why:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or it is tried again at the exit
+        mute()
         with suppress(OSError):
             print(f"xfrm: standard output: {why.strerror}", file=sys.stderr)
 

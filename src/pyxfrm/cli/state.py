@@ -11,6 +11,7 @@ from pyxfrm.cli import as_json, build
 from pyxfrm.cli.options import Options
 from pyxfrm.cli.output import show_all, show_one
 from pyxfrm.cli.parse import Found, Parsed
+from pyxfrm.cli.streams import note
 from pyxfrm.cli.text.state import state as text_of
 from pyxfrm.client import Moved, SaRecord, ShadowedError, Xfrm, safety, verbs
 from pyxfrm.errors import UsageError, XfrmError
@@ -53,7 +54,7 @@ def add(options: Options, parsed: Parsed) -> int:
     """``state add``."""
     sa = build.sa(parsed, options.family)
     with options.open() as xfrm:
-        _warn(xfrm.add_sa(sa).warning)
+        note(xfrm.add_sa(sa).warning)
     return 0
 
 
@@ -62,13 +63,8 @@ def update(options: Options, parsed: Parsed) -> int:
     sa = build.sa(parsed, options.family)
     with options.open() as xfrm:
         _check(xfrm, options, parsed, sa.id)
-        _warn(xfrm.update_sa(sa, check=False).warning)
+        note(xfrm.update_sa(sa, check=False).warning)
     return 0
-
-
-def _warn(text: str) -> None:
-    if text:
-        print(f"xfrm: note: {text}", file=sys.stderr)
 
 
 def _check(xfrm: Xfrm, options: Options, parsed: Parsed, name: SaId) -> None:
@@ -267,7 +263,7 @@ def migrate(options: Options, parsed: Parsed) -> int:
             moved = xfrm.migrate_sa(move, check=not options.unchecked, verify=False)
         except safety.AmbiguousError as why:
             raise _refused(why) from None
-        _warn(moved.warning if "notification" not in moved.warning else "")
+        note(moved.warning if "notification" not in moved.warning else "")
         if options.json:
             _show_moved(moved)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 from pyxfrm.cli.as_json import document
 from pyxfrm.cli.options import Options
+from pyxfrm.cli.streams import mute
 from pyxfrm.tunnel import Arrivals, End, Loop, Ping, Station, Stream
 
 __all__ = ["Ending", "Sources", "follow"]
@@ -182,7 +182,7 @@ class _View:
             raise
         except OSError as why:
             self._silent = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            mute()
             print(f"xfrm: standard output: {why.strerror}; no more lines", file=sys.stderr)
 
 
