@@ -101,7 +101,7 @@ def this_command(*words: str) -> tuple[int, str, str]:
 
 
 def play(argument: list[Any]) -> dict[str, Any]:
-    """``[whose, lines before, lines]`` in this empty namespace: what each said, and the tables afterwards.
+    """``[whose, lines before, lines]`` in this empty namespace: what each said, and the tables afterwards; ``late``: a second passed meanwhile, which the tables may show.
 
     The lines before are this command's business whoever comes next.
     """
@@ -111,6 +111,7 @@ def play(argument: list[Any]) -> dict[str, Any]:
         time.clock_settime(time.CLOCK_REALTIME, NOON)
         for line in before:
             assert this_command(*shlex.split(line))[0] == 0, line
+        late = time.time() >= NOON + 1
         for line in lines:
             words = shlex.split(line)
             time.clock_settime(time.CLOCK_REALTIME, NOON)  # again: a busy machine may take seconds
@@ -123,7 +124,8 @@ def play(argument: list[Any]) -> dict[str, Any]:
                     assert (status, out) == (1, "")
                     status, out, err = this_command("--unchecked", *words)
             outcomes.append([status == 0, out, status, err])
-        return {"outcomes": outcomes, "tables": tables(xfrm)}
+            late = late or time.time() >= NOON + 1
+        return {"outcomes": outcomes, "tables": tables(xfrm), "late": late}
 
 
 def monitor_both(options: list[str]) -> list[str]:
